@@ -1,0 +1,1 @@
+"""DCAT 3 as the Dataspace Protocol profiles it: Catalog, Dataset, Distribution, DataService."""

@@ -1,0 +1,1 @@
+"""JSON-LD at the edges: frozen contexts, guarded documents."""

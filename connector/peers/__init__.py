@@ -1,0 +1,1 @@
+"""Every outbound byte: the egress guard, limits and the DID resolver."""

@@ -1,0 +1,1 @@
+"""Keys, DIDs and signatures. Pure: keys, documents and the time are arguments."""

@@ -1,0 +1,1 @@
+"""The two HTTP listeners: routes, parsing, rendering; no decisions."""
