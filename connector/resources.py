@@ -1,4 +1,4 @@
-"""Where the data files that ship with the product lie: in a checkout beside `connector/`, else in the wheel."""
+"""Where the data files that ship with the product lie: in a checkout beside `connector/`, or in the wheel."""
 
 from pathlib import Path
 

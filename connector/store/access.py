@@ -1,0 +1,68 @@
+"""Tokens of the data plane: which transfer a digest opens, and which pair of tokens is the newest.
+
+Tokens come in pairs (one for access, one to refresh), numbered for each transfer. A pair lives until a
+newer one is used for the first time; so an answer with new tokens may be lost without locking anyone out.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a digest stands for."""
+
+    transfer: str
+    pair: int
+    refreshes: bool
+    expires: float
+
+
+def token(connection: sqlite3.Connection, digest: bytes) -> Token | None:
+    """The token with this digest, expired or not."""
+    row = connection.execute(
+        "SELECT transfer, pair, refreshes, expires FROM tokens WHERE digest = ?", (digest,)
+    ).fetchone()
+    return None if row is None else Token(row[0], row[1], bool(row[2]), row[3])
+
+
+def issue(
+    tx: sqlite3.Connection,
+    transfer: str,
+    access: bytes,
+    refresh: bytes,
+    access_ends: float,
+    refresh_ends: float,
+) -> None:
+    """Add a pair; the one in use stays valid until this one is used."""
+    pair = (tx.execute("SELECT max(pair) FROM tokens WHERE transfer = ?", (transfer,)).fetchone()[0] or 0) + 1
+    tx.execute(
+        "INSERT INTO tokens VALUES (?,?,?,0,?), (?,?,?,1,?)",
+        (access, transfer, pair, access_ends, refresh, transfer, pair, refresh_ends),
+    )
+    # Alive are the oldest (in use) and the newest few: some of them may have been lost on the way.
+    tx.execute(
+        "DELETE FROM tokens WHERE transfer = ?1 AND pair < ?2 AND pair > "
+        "(SELECT min(pair) FROM tokens WHERE transfer = ?1)",
+        (transfer, pair - 3),
+    )
+
+
+def has_older(connection: sqlite3.Connection, transfer: str, pair: int) -> bool:
+    """Whether a use of this pair ends an earlier one."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM tokens WHERE transfer = ? AND pair < ? LIMIT 1", (transfer, pair)
+        ).fetchone()
+        is not None
+    )
+
+
+def retire_older(tx: sqlite3.Connection, transfer: str, pair: int) -> None:
+    """This pair has been used: earlier ones are void."""
+    tx.execute("DELETE FROM tokens WHERE transfer = ? AND pair < ?", (transfer, pair))
+
+
+def revoke(tx: sqlite3.Connection, transfer: str) -> None:
+    """No token opens this transfer any more."""
+    tx.execute("DELETE FROM tokens WHERE transfer = ?", (transfer,))

@@ -1,0 +1,254 @@
+"""Negotiations, transfers, their outbox and history, agreements. Functions over a transaction or a reader."""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from connector.dsp.process import Process
+from connector.dsp.terms import Kind, Role, State, Subject
+
+_COLUMNS = (
+    "pid, subject, role, participant, peer_pid, address, state, pending, accepted, steps, reason, details"
+)
+
+_SELECT = f"SELECT {_COLUMNS} FROM processes WHERE "  # noqa: S608  # a constant
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way: what is sent, how often it was tried, when it is tried next."""
+
+    pid: str
+    message_id: str
+    kind: Kind
+    url: str
+    participant: str
+    body: bytes
+    attempts: int
+    created: float
+    next_try: float
+    deadline: float
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a process's history. `direction` is `in`, `out` or `own` (decided here alone)."""
+
+    at: float
+    direction: str
+    kind: str
+    state: str | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A contract, as the provider wrote it. `in_force` once the negotiation is FINALIZED."""
+
+    role: Role
+    id: str
+    participant: str
+    dataset: str
+    document: dict[str, Any]
+    agreed: float
+    negotiation: str
+    in_force: bool
+
+
+def process(connection: sqlite3.Connection, pid: str) -> Process | None:
+    """The process with this identifier of ours."""
+    row = connection.execute(_SELECT + "pid = ?", (pid,)).fetchone()
+    return None if row is None else _process(row)
+
+
+def process_of_peer(
+    connection: sqlite3.Connection, subject: Subject, role: Role, participant: str, peer_pid: str
+) -> Process | None:
+    """The process that a participant knows by its own identifier."""
+    row = connection.execute(
+        _SELECT + "subject = ? AND role = ? AND participant = ? AND peer_pid = ?",
+        (subject, role, participant, peer_pid),
+    ).fetchone()
+    return None if row is None else _process(row)
+
+
+def page(
+    connection: sqlite3.Connection, subject: Subject, before: int | None, limit: int
+) -> list[tuple[int, float, float, Process]]:
+    """Newest first: cursor, created, changed, process."""
+    rows = connection.execute(
+        f"SELECT rowid, created, changed, {_COLUMNS} FROM processes WHERE subject = ? AND rowid < ? "  # noqa: S608  # a constant
+        "ORDER BY rowid DESC LIMIT ?",
+        (subject, before if before is not None else 1 << 62, limit),
+    )
+    return [(row[0], row[1], row[2], _process(row[3:])) for row in rows]
+
+
+def times(connection: sqlite3.Connection, pid: str) -> tuple[float, float]:
+    """When the process was created and last changed."""
+    row = connection.execute("SELECT created, changed FROM processes WHERE pid = ?", (pid,)).fetchone()
+    return row[0], row[1]
+
+
+def active_transfers(connection: sqlite3.Connection) -> list[Process]:
+    """Transfers in which data may flow now, as provider."""
+    rows = connection.execute(_SELECT + "subject = 'transfer' AND role = 'PROVIDER' AND state = 'STARTED'")
+    return [_process(row) for row in rows]
+
+
+def counts(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    """How many processes are in which state, by subject."""
+    answer: dict[str, dict[str, int]] = {"negotiation": {}, "transfer": {}}
+    for subject, state, number in connection.execute(
+        "SELECT subject, coalesce(state, 'NEW'), count(*) FROM processes GROUP BY 1, 2"
+    ):
+        answer[subject][state] = number
+    return answer
+
+
+def save(tx: sqlite3.Connection, value: Process, now: float, steps: Iterable[Step] = ()) -> None:
+    """Insert or update, with what is to be remembered of how it came about."""
+    tx.execute(
+        f"INSERT INTO processes ({_COLUMNS}, created, changed) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "  # noqa: S608  # a constant
+        "ON CONFLICT (pid) DO UPDATE SET peer_pid = excluded.peer_pid, address = excluded.address, "
+        "state = excluded.state, pending = excluded.pending, accepted = excluded.accepted, "
+        "steps = excluded.steps, reason = excluded.reason, details = excluded.details, "
+        "changed = excluded.changed",
+        (
+            value.pid,
+            value.subject,
+            value.role,
+            value.participant,
+            value.peer_pid,
+            value.address,
+            value.state,
+            value.pending,
+            " ".join(value.accepted),
+            value.steps,
+            value.reason,
+            orjson.dumps(value.details).decode(),
+            now,
+            now,
+        ),
+    )
+    tx.executemany(
+        "INSERT INTO history (pid, at, direction, kind, state, note) VALUES (?,?,?,?,?,?)",
+        [(value.pid, s.at, s.direction, s.kind, s.state, s.note) for s in steps],
+    )
+
+
+def history(connection: sqlite3.Connection, pid: str, limit: int = 1000) -> list[Step]:
+    """What happened in a process, oldest first."""
+    rows = connection.execute(
+        "SELECT at, direction, kind, state, note FROM history WHERE pid = ? ORDER BY number LIMIT ?",
+        (pid, limit),
+    )
+    return [Step(*row) for row in rows]
+
+
+def put_out(tx: sqlite3.Connection, message: Outgoing) -> None:
+    """Put a message on its way, or change when and why it is tried again."""
+    tx.execute(
+        "INSERT OR REPLACE INTO outbox VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            message.pid,
+            message.message_id,
+            message.kind,
+            message.url,
+            message.participant,
+            message.body,
+            message.attempts,
+            message.created,
+            message.next_try,
+            message.deadline,
+            message.problem,
+        ),
+    )
+
+
+def outgoing(connection: sqlite3.Connection, pid: str) -> Outgoing | None:
+    """The message of this process that is on its way."""
+    row = connection.execute("SELECT * FROM outbox WHERE pid = ?", (pid,)).fetchone()
+    return None if row is None else Outgoing(row[0], row[1], Kind(row[2]), *row[3:])
+
+
+def take_out(tx: sqlite3.Connection, pid: str) -> None:
+    """Nothing of this process is on its way any more."""
+    tx.execute("DELETE FROM outbox WHERE pid = ?", (pid,))
+
+
+def due(connection: sqlite3.Connection) -> list[tuple[str, float]]:
+    """All that is on its way: process and next try."""
+    return connection.execute("SELECT pid, next_try FROM outbox").fetchall()
+
+
+def save_agreement(tx: sqlite3.Connection, value: Agreement) -> None:
+    """Keep a contract, or bring it into force."""
+    tx.execute(
+        "INSERT OR REPLACE INTO agreements VALUES (?,?,?,?,?,?,?,?)",
+        (
+            value.role,
+            value.id,
+            value.participant,
+            value.dataset,
+            orjson.dumps(value.document).decode(),
+            value.agreed,
+            value.negotiation,
+            value.in_force,
+        ),
+    )
+
+
+def bring_into_force(tx: sqlite3.Connection, role: Role, agreement_id: str, participant: str) -> None:
+    """The negotiation is FINALIZED: transfers may start."""
+    tx.execute(
+        "UPDATE agreements SET in_force = 1 WHERE role = ? AND id = ? AND participant = ?",
+        (role, agreement_id, participant),
+    )
+
+
+def agreement(
+    connection: sqlite3.Connection, role: Role, agreement_id: str, participant: str
+) -> Agreement | None:
+    """The contract with this participant."""
+    row = connection.execute(
+        "SELECT * FROM agreements WHERE role = ? AND id = ? AND participant = ?",
+        (role, agreement_id, participant),
+    ).fetchone()
+    return None if row is None else _agreement(row)
+
+
+def agreements(
+    connection: sqlite3.Connection, agreement_id: str | None, after: str, limit: int
+) -> list[Agreement]:
+    """Contracts by id, or a page of all of them in id order."""
+    if agreement_id is not None:
+        rows = connection.execute("SELECT * FROM agreements WHERE id = ?", (agreement_id,))
+    else:
+        rows = connection.execute("SELECT * FROM agreements WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+    return [_agreement(row) for row in rows]
+
+
+def _process(row: tuple[Any, ...]) -> Process:
+    return Process(
+        Subject(row[1]),
+        Role(row[2]),
+        row[0],
+        row[3],
+        row[4],
+        row[5],
+        None if row[6] is None else State(row[6]),
+        None if row[7] is None else Kind(row[7]),
+        tuple(row[8].split()),
+        row[9],
+        row[10],
+        orjson.loads(row[11]),
+    )
+
+
+def _agreement(row: tuple[Any, ...]) -> Agreement:
+    return Agreement(Role(row[0]), row[1], row[2], row[3], orjson.loads(row[4]), row[5], row[6], bool(row[7]))

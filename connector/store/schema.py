@@ -1,0 +1,55 @@
+"""The tables. Times are epoch seconds; documents are JSON text."""
+
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE processes (
+    pid TEXT PRIMARY KEY, subject TEXT NOT NULL, role TEXT NOT NULL, participant TEXT NOT NULL,
+    peer_pid TEXT, address TEXT, state TEXT, pending TEXT, accepted TEXT NOT NULL, steps INTEGER NOT NULL,
+    reason TEXT, details TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL
+);
+CREATE UNIQUE INDEX processes_peer ON processes (subject, role, participant, peer_pid);
+
+-- At most one message of ours on its way in each process.
+CREATE TABLE outbox (
+    pid TEXT PRIMARY KEY, message_id TEXT NOT NULL, kind TEXT NOT NULL, url TEXT NOT NULL,
+    participant TEXT NOT NULL, body BLOB NOT NULL, attempts INTEGER NOT NULL, created REAL NOT NULL,
+    next_try REAL NOT NULL, deadline REAL NOT NULL, problem TEXT
+) WITHOUT ROWID;
+
+CREATE TABLE history (
+    number INTEGER PRIMARY KEY, pid TEXT NOT NULL, at REAL NOT NULL, direction TEXT NOT NULL,
+    kind TEXT NOT NULL, state TEXT, note TEXT
+);
+CREATE INDEX history_pid ON history (pid, number);
+
+CREATE TABLE agreements (
+    role TEXT NOT NULL, id TEXT NOT NULL, participant TEXT NOT NULL, dataset TEXT NOT NULL,
+    document TEXT NOT NULL, agreed REAL NOT NULL, negotiation TEXT NOT NULL, in_force INTEGER NOT NULL,
+    PRIMARY KEY (role, id, participant)
+) WITHOUT ROWID;
+
+-- `body` is what follows `hasPolicy` in the DCAT document, made once when the dataset is published.
+CREATE TABLE datasets (
+    id TEXT PRIMARY KEY, title TEXT NOT NULL, body BLOB NOT NULL, source TEXT NOT NULL,
+    definition TEXT NOT NULL, origin TEXT NOT NULL, changed REAL NOT NULL
+);
+CREATE INDEX datasets_origin ON datasets (origin, id);
+CREATE TABLE offers (
+    policy TEXT NOT NULL, dataset TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (policy, dataset)
+) WITHOUT ROWID;
+CREATE INDEX offers_dataset ON offers (dataset);
+CREATE TABLE properties (
+    name TEXT NOT NULL, value TEXT NOT NULL, dataset TEXT NOT NULL, PRIMARY KEY (name, value, dataset)
+) WITHOUT ROWID;
+CREATE INDEX properties_dataset ON properties (dataset);
+
+-- Tokens of the data plane, by digest: who reads the store can't use them.
+CREATE TABLE tokens (
+    digest BLOB PRIMARY KEY, transfer TEXT NOT NULL, pair INTEGER NOT NULL, refreshes INTEGER NOT NULL,
+    expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tokens_transfer ON tokens (transfer, pair);
+
+CREATE TABLE files (origin TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+"""
