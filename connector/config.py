@@ -1,0 +1,367 @@
+"""What an operator may set: `anode.yaml`, checked whole before anything starts.
+
+The models are the reference: docs, the commented template of `anode init` and did-you-mean come from them.
+Paths in the file are relative to the file. Durations become seconds, sizes become bytes.
+"""
+
+import difflib
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from connector import yamlfile
+from connector.errors import InvalidFile
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNIT_NAMES = {"second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "day": "d", "week": "w"}
+_SIZES = {
+    "": 1,
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\Z")
+
+
+def seconds(value: object) -> float:
+    """Seconds of `90s`, `15m`, `24h`, `7 days` or a number. ValueError says what would do."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    match = _AMOUNT.match(value.strip()) if isinstance(value, str) else None
+    if match:
+        name = match[2].lower()
+        unit = _UNIT_NAMES.get(name.removesuffix("s"), name)
+        scale = 7 * 86400 if unit in ("w", "week") else _UNITS.get(unit)
+        if scale is not None:
+            return float(match[1]) * scale
+    raise ValueError("a duration, such as 90s, 15m, 24h or 7 days")
+
+
+def size(value: object) -> int:
+    """Bytes of `1 MiB`, `64 kB` or a number. ValueError says what would do."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _AMOUNT.match(value.strip()) if isinstance(value, str) else None
+    scale = next((n for unit, n in _SIZES.items() if match and unit.lower() == match[2].lower()), None)
+    if match is None or scale is None:
+        raise ValueError("a size, such as 64 KiB or 1 MiB")
+    return int(float(match[1]) * scale)
+
+
+def duration_text(value: float) -> str:
+    """A short text that `seconds` reads back as `value`: 600 is `10m`, 86400 is `24h`."""
+    for unit, least in (("d", 2 * 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if value >= least and value % _UNITS[unit] == 0:
+            return f"{int(value // _UNITS[unit])}{unit}"
+    return f"{value:g}s"
+
+
+def size_text(value: int) -> str:
+    """The shortest text that `size` reads back as `value`: 1048576 is `1 MiB`."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if value and value % _SIZES[unit] == 0:
+            return f"{value // _SIZES[unit]} {unit}"
+    return str(value)
+
+
+def _expected(convert: Any) -> BeforeValidator:
+    def check(value: object) -> Any:
+        try:
+            return convert(value)
+        except ValueError as problem:
+            raise PydanticCustomError("expected", "{what}", {"what": str(problem)}) from None
+
+    return BeforeValidator(check)
+
+
+def _from_file(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise PydanticCustomError("expected", "{what}", {"what": "the path of a file or folder"})
+    return (info.context or {}).get("folder", Path()) / Path(value).expanduser()
+
+
+def _web_address(value: object) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address such as https://connector.example")
+    if parts.query or parts.fragment or parts.username or parts.port == 0:
+        raise ValueError("an address without user, query or fragment, such as https://connector.example")
+    return str(value).rstrip("/")
+
+
+DURATION = _expected(seconds)
+SIZE = _expected(size)
+Duration = Annotated[float, DURATION, Field(gt=0, le=366 * 86400)]
+Size = Annotated[int, SIZE, Field(gt=0)]
+FilePath = Annotated[Path, BeforeValidator(_from_file)]
+Address = Annotated[str, _expected(_web_address)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address certainly names this machine only."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+
+
+class Section(BaseModel):
+    """A mapping in the file: keys that are not in the model are mistakes; values don't change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+class Participant(Section):
+    """Who the operator of this node is in the data space."""
+
+    did: Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)] = Field(
+        description="The participant's DID. Peers look up this node's keys under it, so keep it. `anode "
+        "init` derives a did:web from the public address."
+    )
+    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="The operator's name, for people: shown in the catalog."
+    )
+
+
+class Public(Section):
+    """The listener that peers reach: Dataspace Protocol, DID document, data."""
+
+    url: Address = Field(
+        description="The address under which peers reach this listener, as seen from outside (behind a proxy "
+        "the address of that). https, unless network.reach is loopback."
+    )
+    host: Annotated[str, Field(min_length=1)] = Field(
+        "127.0.0.1",
+        description="The address to listen on. Behind a proxy on this machine 127.0.0.1, else 0.0.0.0.",
+    )
+    port: Port = Field(8080, description="The port to listen on. 0 lets the system choose one.")
+    tls_certificate: FilePath | None = Field(
+        None,
+        description="PEM file with the certificate chain. Leave out if a proxy speaks TLS for this node.",
+        examples=["tls/chain.pem"],
+    )
+    tls_key: FilePath | None = Field(
+        None, description="PEM file with the certificate's private key.", examples=["tls/key.pem"]
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "Public":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise PydanticCustomError(
+                "expected", "{what}", {"what": "tls_certificate and tls_key, or neither"}
+            )
+        return self
+
+
+class Management(Section):
+    """The listener for the operator: management API and its page. A token is always asked for."""
+
+    host: Annotated[str, Field(min_length=1)] = Field(
+        "127.0.0.1", description="The address to listen on. Other than loopback only with allow_remote."
+    )
+    port: Port = Field(8081, description="The port to listen on. 0 lets the system choose one.")
+    token_file: FilePath = Field(
+        Path("management.token"),
+        description="The file that holds the token. Only its owner may read it (mode 0600).",
+    )
+    allow_remote: bool = Field(
+        False,
+        description="Allow a host that other machines can reach. Whoever holds the token rules the node, and "
+        "this listener speaks no TLS: put it behind something that does.",
+    )
+
+    @model_validator(mode="after")
+    def _stays_here(self) -> "Management":
+        if not self.allow_remote and not is_loopback(self.host):
+            what = f"a loopback host such as 127.0.0.1, not {self.host}; or set allow_remote: true"
+            raise PydanticCustomError("expected", "{what}", {"what": what, "key": "host"})
+        return self
+
+
+class Network(Section):
+    """What this node may reach. Peers name the addresses that it calls, so this is a guard against them."""
+
+    reach: Literal["internet", "intranet", "loopback"] = Field(
+        "internet",
+        description="internet: https to public addresses only. intranet: https, private addresses too. "
+        "loopback: http too, this machine only (for demos and tests).",
+    )
+
+
+class Delivery(Section):
+    """How messages to peers are tried again. Between tries the time doubles, with jitter."""
+
+    first_retry: Duration = Field(0.5, description="Time until the second try.")
+    longest_retry: Duration = Field(300.0, description="The longest time between two tries.")
+    deadline: Duration = Field(
+        86400.0, description="When a message is undelivered for so long, its process ends as TERMINATED."
+    )
+
+
+class Data(Section):
+    """The data plane: how agreed data is handed out."""
+
+    token_lifetime: Duration = Field(
+        600.0, description="How long a consumer's access token lasts before it must be refreshed."
+    )
+
+
+class Limits(Section):
+    """Bounds on what comes from outside. Beyond them a request is refused."""
+
+    message_bytes: Size = Field(
+        1 << 20, description="The largest message that is read, from peers and from the API."
+    )
+    json_depth: Annotated[int, Field(ge=8, le=512)] = Field(
+        64, description="The deepest nesting of JSON that is read, 8 to 512."
+    )
+
+
+class Config(Section):
+    """One node's settings."""
+
+    participant: Participant = Field(description="Who the operator of this node is in the data space.")
+    public: Public = Field(
+        description="The listener that peers reach: Dataspace Protocol, DID document, data."
+    )
+    management: Management = Field(
+        default_factory=Management, description="The listener for the operator. A token is always asked for."
+    )
+    keys: FilePath = Field(
+        Path("keys"), description="Folder of the private keys. Only its owner may read them."
+    )
+    store: FilePath = Field(
+        Path("anode.sqlite"), description="The database file: all processes, agreements, the audit log."
+    )
+    network: Network = Field(default_factory=Network, description="What this node may reach.")
+    catalog: tuple[FilePath, ...] = Field(
+        (Path("catalog"),),
+        strict=False,  # YAML has lists, no tuples
+        description="Files, or folders of *.yaml files, that declare the datasets on offer.",
+    )
+    policies: tuple[FilePath, ...] = Field(
+        (Path("policies"),),
+        strict=False,
+        description="Files, or folders of *.yaml files, with the policies offers are made from.",
+    )
+    delivery: Delivery = Field(default_factory=Delivery, description="How messages to peers are tried again.")
+    data: Data = Field(default_factory=Data, description="The data plane: how agreed data is handed out.")
+    limits: Limits = Field(default_factory=Limits, description="Bounds on what comes from outside.")
+
+    @model_validator(mode="after")
+    def _address_within_reach(self) -> "Config":
+        url = urlsplit(self.public.url)
+        if self.network.reach != "loopback" and url.scheme != "https":
+            what = f"public.url with https, since network.reach is {self.network.reach}"
+        elif self.network.reach == "loopback" and not is_loopback(url.hostname or ""):
+            what = (
+                "public.url on this machine (such as http://127.0.0.1:8080), since network.reach is loopback"
+            )
+        else:
+            return self
+        raise PydanticCustomError("expected", "{what}", {"what": what, "key": "public.url"})
+
+
+def load(path: Path) -> Config:
+    """The settings in the YAML file `path`; InvalidFile lists everything that is wrong, line by line."""
+    document = yamlfile.read(path, limit=1 << 20)
+    values = document.value
+    if not isinstance(values, dict):
+        raise InvalidFile(f"{document.place()}: expected settings, such as `participant:`; see `anode init`")
+    sections = sections_of(Config)
+    # Sections left out, or left empty, are validated too: their default paths also start at the file.
+    whole = {**values, **{name: values.get(name) or {} for name in sections if values.get(name) is None}}
+    try:
+        return Config.model_validate(whole, context={"folder": path.resolve().parent})
+    except ValidationError as problem:
+        errors = problem.errors(include_url=False, include_input=True)
+    found = sorted((_place(document, error), _explain(error)) for error in errors)
+    raise InvalidFile(*(f"{path}:{line}: {what}" for line, what in found))
+
+
+def sections_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The fields of a model that are mappings themselves, by key."""
+    fields = ((name, field.annotation) for name, field in model.model_fields.items())
+    return {name: kind for name, kind in fields if isinstance(kind, type) and issubclass(kind, BaseModel)}
+
+
+def _place(document: yamlfile.Document, error: ErrorDetails) -> int:
+    where = error["loc"]
+    extra = str(error.get("ctx", {}).get("key", ""))
+    return document.place(*where, *filter(None, extra.split("."))).line or 1
+
+
+def _explain(error: ErrorDetails) -> str:
+    where, kind, context = error["loc"], error["type"], error.get("ctx", {})
+    name = ".".join(str(part) for part in where if isinstance(part, str))
+    if kind == "extra_forbidden":
+        return _unknown(where)
+    if kind == "missing":
+        return f'"{name}" is missing; set it, or start from `anode init`'
+    known = {
+        "string_type": "text; put it in quotes",
+        "int_type": "a whole number",
+        "bool_type": "true or false",
+        "tuple_type": "a list, such as [a, b]",
+        "model_type": "a mapping of keys to values",
+        "model_attributes_type": "a mapping of keys to values",
+        "string_pattern_mismatch": "a DID, such as did:web:connector.example",
+        "string_too_short": "some text",
+        "string_too_long": f"at most {context.get('max_length')} characters",
+        "greater_than": f"more than {context.get('gt'):g}" if kind == "greater_than" else "",
+        "greater_than_equal": f"at least {context.get('ge')}",
+        "less_than_equal": f"at most {context.get('le'):g}" if kind == "less_than_equal" else "",
+        "literal_error": f"one of {context.get('expected')}".replace("'", ""),
+        "expected": str(context.get("what")),
+    }
+    expected = known.get(kind) or error["msg"]
+    if not name or "key" in context or isinstance(error["input"], (dict, BaseModel)):
+        return f"{name}: expected {expected}" if name else f"expected {expected}"
+    return f"{name}: expected {expected}; it is {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value[:80]}"' if isinstance(value, str) else str(value)[:80]
+
+
+def _unknown(where: tuple[int | str, ...]) -> str:
+    """An unknown key, with the key that was probably meant, or where it belongs."""
+    *parents, last = map(str, where)
+    model: type[BaseModel] = Config
+    for parent in parents:
+        model = sections_of(model)[parent]
+    what = f'unknown key "{last}"' + (f" in {'.'.join(parents)}" if parents else "")
+    close = difflib.get_close_matches(last, model.model_fields, 1, 0.6)
+    if close:
+        return f'{what}; did you mean "{close[0]}"?'
+    homes = [f"{name}.{last}" for name, kind in sections_of(Config).items() if last in kind.model_fields]
+    if homes:
+        return f"{what}; did you mean {' or '.join(homes)}?"
+    return f"{what}; known here: {', '.join(model.model_fields)}"
+
+
+def choices(annotation: Any) -> tuple[str, ...]:
+    """The words a field of `Literal` type may hold; none for other fields."""
+    return tuple(map(str, get_args(annotation))) if getattr(annotation, "__origin__", None) is Literal else ()
