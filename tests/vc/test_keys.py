@@ -1,0 +1,142 @@
+"""Keys: kept safely, read strictly."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from connector.errors import InvalidFile, Untrusted
+from connector.vc import keys
+
+DID = "did:web:a.example"
+
+
+def pem(private, encryption: serialization.KeySerializationEncryption) -> bytes:
+    return private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+
+def test_saved_key_comes_back(tmp_path: Path) -> None:
+    """What was saved is loaded again: the same key under the same absolute kid."""
+    key = keys.generate(DID)
+    path = keys.save(key, tmp_path / "keys")
+    loaded = keys.load(tmp_path / "keys", DID)
+    assert path == tmp_path / "keys" / "key-1.pem"
+    assert (loaded.kid, loaded.public_jwk) == (f"{DID}#key-1", key.public_jwk)
+    assert loaded.private.private_numbers() == key.private.private_numbers()
+
+
+def test_file_is_private(tmp_path: Path) -> None:
+    """Key file and key folder are open to their owner only, and no draft is left behind."""
+    keys.save(keys.generate(DID), tmp_path / "keys")
+    assert (tmp_path / "keys" / "key-1.pem").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["key-1.pem"]
+
+
+def test_never_overwrites(tmp_path: Path) -> None:
+    """A second key of the same name is refused, and the first one stays."""
+    keys.save(keys.generate(DID), tmp_path)
+    before = (tmp_path / "key-1.pem").read_bytes()
+    with pytest.raises(InvalidFile, match="already there"):
+        keys.save(keys.generate(DID), tmp_path)
+    assert (tmp_path / "key-1.pem").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_several_keys(tmp_path: Path) -> None:
+    """A participant may hold several keys, each under its own name."""
+    keys.save(keys.generate(DID), tmp_path)
+    keys.save(keys.generate(DID, "key-2"), tmp_path)
+    assert keys.load(tmp_path, DID, "key-2").kid == f"{DID}#key-2"
+    assert keys.load(tmp_path, DID).public_jwk != keys.load(tmp_path, DID, "key-2").public_jwk
+
+
+@pytest.mark.parametrize("name", ["", "../key", "a/b", ".hidden", "a" * 65, "a\n"])
+def test_key_name_is_no_path(tmp_path: Path, name: str) -> None:
+    """A key's name can't lead out of the folder."""
+    with pytest.raises(InvalidFile, match="can't name a key"):
+        keys.load(tmp_path, DID, name)
+    with pytest.raises(InvalidFile, match="can't name a key"):
+        keys.generate(DID, name)
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A missing key says which command makes one."""
+    with pytest.raises(InvalidFile, match=r"key-1\.pem: no key there; `anode init`"):
+        keys.load(tmp_path, DID)
+
+
+def test_readable_by_others(tmp_path: Path) -> None:
+    """A key that others may read is refused, with the command that mends it."""
+    keys.save(keys.generate(DID), tmp_path)
+    (tmp_path / "key-1.pem").chmod(0o640)
+    with pytest.raises(InvalidFile, match=r"mode 0640.*chmod 600"):
+        keys.load(tmp_path, DID)
+
+
+@pytest.mark.parametrize(
+    ("private", "reason"),
+    [(ec.generate_private_key(ec.SECP384R1()), "secp384r1"), (ed25519.Ed25519PrivateKey.generate(), "P-256")],
+)
+def test_wrong_kind(tmp_path: Path, private, reason: str) -> None:
+    """A key of another curve or kind is refused and named."""
+    put(tmp_path / "key-1.pem", pem(private, serialization.NoEncryption()))
+    with pytest.raises(InvalidFile, match=reason):
+        keys.load(tmp_path, DID)
+
+
+def test_not_a_key(tmp_path: Path) -> None:
+    """Rubbish and passphrases are told apart."""
+    put(tmp_path / "key-1.pem", b"rubbish")
+    with pytest.raises(InvalidFile, match="not a private key"):
+        keys.load(tmp_path, DID)
+    locked = pem(ec.generate_private_key(ec.SECP256R1()), serialization.BestAvailableEncryption(b"x"))
+    put(tmp_path / "key-1.pem", locked)
+    with pytest.raises(InvalidFile, match="passphrase"):
+        keys.load(tmp_path, DID)
+
+
+def test_private_part_stays_out_of_sight() -> None:
+    """Neither repr nor the published JWK holds the private key."""
+    key = keys.generate(DID)
+    assert "private" not in repr(key)
+    assert set(key.public_jwk) == {"kty", "crv", "x", "y"}
+
+
+def test_public_key_of_jwk() -> None:
+    """A published JWK gives the key that signs."""
+    key = keys.generate(DID)
+    assert keys.public_key(key.public_jwk).public_numbers() == key.private.public_key().public_numbers()
+
+
+JWK = keys.generate(DID).public_jwk
+SHORT = base64.urlsafe_b64encode(b"\x01" * 31).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kty": "oct"}, "not an EC key"),
+        ({"crv": "P-384"}, "P-256"),
+        ({"crv": "secp256k1"}, "P-256"),
+        ({"d": "AQ"}, "private part"),
+        ({"x": None}, "x and y"),
+        ({"x": 5}, "x and y"),
+        ({"x": SHORT}, "x and y"),
+        ({"x": "é" * 43}, "x and y"),
+        ({"x": "!" * 43}, "x and y"),
+        ({"y": JWK["x"] * 20}, "x and y"),
+        ({"y": JWK["x"]}, "not a point"),
+    ],
+)
+def test_bad_jwk(change: dict[str, object], reason: str) -> None:
+    """A published key that is no P-256 point, or not only public, is not trusted."""
+    with pytest.raises(Untrusted, match=reason):
+        keys.public_key(JWK | change)
