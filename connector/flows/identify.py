@@ -1,0 +1,128 @@
+"""Who is speaking: prove it to peers, and check it of them, request by request.
+
+Both are one HTTP header. Each request carries a token that its sender signed for this one recipient and
+this one time (Decentralized Claims Protocol 1.0.1, "Self-Issued ID Tokens"); the recipient checks it
+against the DID document that the sender publishes. Cheap checks come first: what is not addressed to us,
+too old or seen before costs a few microseconds, no signature check and no request to the outside.
+"""
+
+import base64
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from connector.dcp import self_issued
+from connector.dcp.replays import Replays
+from connector.errors import EgressDenied, Untrusted
+from connector.peers.did_web import DidResolver
+from connector.vc import did as did_web
+from connector.vc import jose
+from connector.vc.keys import Key
+
+REFETCH_AFTER = 30.0
+"""Seconds: a key that a DID document lacks makes us fetch it anew at most this often."""
+_RESTART_MARGIN = 2.0
+_HEADER = {"typ": "JWT"}
+_MAX_KEYS = 4096
+
+
+class Identity(Protocol):
+    """How a node proves who it is and learns who its peers are.
+
+    A product has `SelfIssued`. The conformance kits need fixed identities; theirs live in the tests.
+    """
+
+    async def authorization(self, audience: str) -> str:
+        """The `Authorization` header for one request to the participant `audience` (a DID)."""
+        ...
+
+    async def authenticate(self, authorization: str | None) -> str:
+        """The participant (a DID) that sent a request with this `Authorization` header. Raises Untrusted."""
+        ...
+
+
+class SelfIssued:
+    """Identity by self-issued tokens. `did` and `key` are our own; `clock` gives epoch seconds.
+
+    `relationship`: what a peer's key must be listed for in its DID document; None for Eclipse identity
+    hubs, which list nothing.
+    """
+
+    def __init__(
+        self,
+        did: str,
+        key: Key,
+        resolver: DidResolver,
+        clock: Callable[[], float],
+        *,
+        relationship: str | None = "capabilityInvocation",
+        replays: Replays | None = None,
+    ) -> None:
+        self._did = did
+        self._key = key
+        self._resolver = resolver
+        self._clock = clock
+        self._relationship = relationship
+        self._replays = replays or Replays()
+        # Replays are remembered in memory only, so what was signed before we started could be one.
+        self._oldest = clock() - _RESTART_MARGIN
+        self._keys: dict[tuple[str, str | None], tuple[dict[str, Any], ec.EllipticCurvePublicKey]] = {}
+
+    async def authorization(self, audience: str) -> str:
+        """`Bearer …` with a token that only `audience` will take, once, within a minute."""
+        jti = base64.urlsafe_b64encode(os.urandom(15)).decode()
+        claims = self_issued.claims(self._did, audience, self._clock(), jti)
+        return "Bearer " + jose.sign(_HEADER, claims, self._key)
+
+    async def authenticate(self, authorization: str | None) -> str:
+        """The DID that signed this token, for us, now, for the first time.
+
+        Raises Untrusted with the reason; Unavailable if the sender's DID document can't be had at present.
+        """
+        jws = jose.parse(_bearer(authorization))
+        kid = jws.header.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            raise Untrusted("the token's kid must be a string: the id of the key that signed it")
+        said = self_issued.check(jws.claims, self._did, self._clock())
+        if said.iat < self._oldest:
+            raise Untrusted("the token was signed before this node restarted; sign a new one")
+        self._replays.check(said.did, said.jti)
+        try:
+            await self._check_signature(jws, said.did, kid)
+        except EgressDenied as denied:
+            raise Untrusted(f"the DID document of {said.did} is out of reach", *denied.reasons) from None
+        # Only now, so that nobody can use up another's jti. And it refuses what was taken while we waited.
+        self._replays.add(said.did, said.jti, said.exp + self_issued.LEEWAY, self._clock())
+        return said.did
+
+    async def _check_signature(self, jws: jose.Jws, did: str, kid: str | None) -> None:
+        document = await self._resolver.resolve(did)
+        try:
+            jose.verify(jws, self._public_key(document, did, kid))
+        except Untrusted:
+            # The key may be newer than our copy of the document.
+            latest = await self._resolver.resolve(did, max_age=REFETCH_AFTER)
+            if latest is document:
+                raise
+            jose.verify(jws, self._public_key(latest, did, kid))
+
+    def _public_key(self, document: dict[str, Any], did: str, kid: str | None) -> ec.EllipticCurvePublicKey:
+        known = self._keys.get((did, kid))
+        if known is not None and known[0] is document:  # the very document that the key was read from
+            return known[1]
+        public = did_web.verification_key(document, did, kid, self._relationship)
+        if len(self._keys) >= _MAX_KEYS:
+            del self._keys[next(iter(self._keys))]
+        self._keys[did, kid] = (document, public)
+        return public
+
+
+def _bearer(authorization: str | None) -> str:
+    if not authorization:
+        raise Untrusted("no Authorization header; send `Authorization: Bearer <self-issued ID token>`")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Untrusted("the Authorization header is not `Bearer <self-issued ID token>`")
+    return token.strip()
