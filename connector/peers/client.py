@@ -8,19 +8,20 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import aiohttp
-import orjson
 from aiohttp import hdrs
+from yarl import URL
 
 from connector import __version__
 from connector.errors import EgressDenied, RemoteProtocolError, Unavailable
+from connector.jsonld import documents
 from connector.peers.egress import Egress
 
 TIMEOUT = 30.0
 MAX_BYTES = 4 * 1024 * 1024
-MAX_DEPTH = 64
 
 _CONNECT_TIMEOUT = 10.0
 _IDLE_TIMEOUT = 60.0
@@ -35,16 +36,9 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self, max_depth: int = MAX_DEPTH) -> Any:
+    def json(self, max_depth: int = documents.MAX_DEPTH) -> Any:
         """The body as JSON of at most `max_depth` levels. Raises RemoteProtocolError."""
-        try:
-            value = orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            raise RemoteProtocolError("the peer's answer is not JSON") from None
-        # Fewer brackets than levels allowed can't nest too deep: true for most answers, and cheap to see.
-        if self.body.count(b"{") + self.body.count(b"[") > max_depth:
-            _check_depth(value, max_depth)
-        return value
+        return documents.loads(self.body, len(self.body), max_depth)
 
 
 class Transport(Protocol):
@@ -110,16 +104,14 @@ class Client:
         large or not HTTP). A status such as 404 or 301 is an Answer like any other.
         """
         where = self._egress.check(url)
-        limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
-        peer = f"{where.host}:{where.port}"
         try:
             async with self._open_session().request(
-                method, where, headers=headers, data=body, timeout=limits, allow_redirects=False
+                method, where, headers=headers, data=body, timeout=_within(timeout), allow_redirects=False
             ) as response:
-                content = await _read(response, max_bytes, peer)
+                content = await _read(response, max_bytes)
                 return Answer(response.status, _plain(response.headers), content)
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
-            raise _explained(trouble, peer, timeout) from trouble
+            raise _explained(trouble, where, timeout) from trouble
 
     @asynccontextmanager
     async def open(self, url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Stream]:
@@ -129,7 +121,6 @@ class Client:
         `content-length` keep their meaning. Raises as `request`, also from within `chunks`.
         """
         where = self._egress.check(url)
-        peer = f"{where.host}:{where.port}"
         limits = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT, sock_read=_IDLE_TIMEOUT)
         asked = {hdrs.ACCEPT_ENCODING: "identity", **(headers or {})}
         try:
@@ -142,9 +133,9 @@ class Client:
                 read_bufsize=_CHUNK,
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
-            raise _explained(trouble, peer, _IDLE_TIMEOUT) from trouble
+            raise _explained(trouble, where, _IDLE_TIMEOUT) from trouble
         async with response:
-            yield Stream(response.status, _plain(response.headers), _chunks(response, peer))
+            yield Stream(response.status, _plain(response.headers), _chunks(response))
 
     async def close(self) -> None:
         """Close all connections. Later requests are Unavailable."""
@@ -174,7 +165,12 @@ class Client:
         return self._session
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int, peer: str) -> bytes:
+@lru_cache(maxsize=32)
+def _within(timeout: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT_TIMEOUT))
+
+
+async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """The body, decompressed piece by piece: aiohttp inflates no more at a time than its read buffer."""
     announced = response.content_length
     pieces: list[bytes] = []
@@ -188,15 +184,15 @@ async def _read(response: aiohttp.ClientResponse, max_bytes: int, peer: str) -> 
         else:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     response.close()  # the connection too: the rest is not wanted
-    raise RemoteProtocolError(f"{peer} answered with more than {max_bytes} bytes")
+    raise RemoteProtocolError(f"{_peer(response.url)} answered with more than {max_bytes} bytes")
 
 
-async def _chunks(response: aiohttp.ClientResponse, peer: str) -> AsyncIterator[bytes]:
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     try:
         async for chunk in response.content.iter_chunked(_CHUNK):
             yield chunk
     except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
-        raise _explained(trouble, peer, _IDLE_TIMEOUT) from trouble
+        raise _explained(trouble, response.url, _IDLE_TIMEOUT) from trouble
 
 
 def _plain(headers: Mapping[str, str]) -> dict[str, str]:
@@ -208,8 +204,13 @@ def _plain(headers: Mapping[str, str]) -> dict[str, str]:
     return plain
 
 
-def _explained(trouble: Exception, peer: str, timeout: float) -> Exception:
+def _peer(url: URL) -> str:
+    return f"{url.host}:{url.port}"
+
+
+def _explained(trouble: Exception, url: URL, timeout: float) -> Exception:
     """What happened, for a person, by whose fault it is."""
+    peer = _peer(url)
     match trouble:
         case aiohttp.ConnectionTimeoutError():
             return Unavailable(
@@ -242,18 +243,3 @@ def _brief(cause: BaseException) -> str:
     said = (cause.strerror if isinstance(cause, OSError) else None) or said or type(cause).__name__
     text = said.splitlines()[0]
     return text if len(text) <= 200 else text[:199] + "…"
-
-
-def _check_depth(value: Any, max_depth: int) -> None:
-    """Level by level and not by recursion, which depth is meant to break."""
-    level = [value]
-    for _ in range(max_depth):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return
-    raise RemoteProtocolError(f"the peer's answer is nested deeper than {max_depth} levels")

@@ -406,9 +406,9 @@ async def test_stream_breaks_off(client: Client) -> None:
 def test_json() -> None:
     """JSON is parsed; what is none, or nests too deep, is the peer's fault."""
     assert Answer(200, {}, b'{"a": [1, {"b": 2}]}').json() == {"a": [1, {"b": 2}]}
-    with pytest.raises(RemoteProtocolError, match="not JSON"):
+    with pytest.raises(RemoteProtocolError, match=r"not (JSON|UTF-8)"):
         Answer(200, {}, b"<html>").json()
-    with pytest.raises(RemoteProtocolError, match="not JSON"):
+    with pytest.raises(RemoteProtocolError, match=r"not (JSON|UTF-8)"):
         Answer(200, {}, b'"\xff"').json()
 
 
@@ -420,7 +420,7 @@ def test_json_depth(depth: int) -> None:
         body = (opening * (depth // step) + "1" + closing * (depth // step)).encode()
         Answer(200, {}, body).json(depth)
         deeper = b"[" * (depth + 1) + b"]" * (depth + 1)
-        with pytest.raises(RemoteProtocolError, match=f"deeper than {depth} levels"):
+        with pytest.raises(RemoteProtocolError, match=f"deeper than {depth}"):
             Answer(200, {}, deeper).json(depth)
     assert len(Answer(200, {}, b"[" + b"[]," * 500 + b"[]]").json(2)) == 501
 
@@ -428,5 +428,5 @@ def test_json_depth(depth: int) -> None:
 def test_json_far_too_deep() -> None:
     """Nesting made to break a parser breaks nothing."""
     for body in (b"[" * 1_000_000, b"[" * 900 + b"]" * 900, b'{"a":' * 900 + b"1" + b"}" * 900):
-        with pytest.raises(RemoteProtocolError, match=r"not JSON|deeper than 64"):
+        with pytest.raises(RemoteProtocolError, match=r"not JSON|deeper than"):
             Answer(200, {}, body).json()
