@@ -17,7 +17,8 @@ from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
 from connector.config import is_loopback
-from connector.errors import AnodeError, InvalidFile, Unavailable
+from connector.errors import AnodeError, InvalidFile, RemoteProtocolError, Unavailable
+from connector.jsonld.documents import loads
 from connector.web.openapi import STATUS, BadRequest, Call, Problem, Route
 
 Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -52,6 +53,7 @@ def application(
     *,
     token: str,
     message_bytes: int,
+    json_depth: int,
     any_host: bool,
 ) -> web.Application:
     """The listener's application: `routes` behind the token, `open_pages` without one, all behind the guard.
@@ -64,7 +66,7 @@ def application(
     )
     app.add_routes(open_pages)
     for route in routes:
-        app.router.add_route(route.method, route.path, _responder(node, route))
+        app.router.add_route(route.method, route.path, _responder(node, route, json_depth))
     return app
 
 
@@ -118,11 +120,11 @@ def _guard(token: str, open_paths: set[str], *, any_host: bool) -> Any:
     return guard
 
 
-def _responder(node: Any, route: Route) -> Responder:
+def _responder(node: Any, route: Route, json_depth: int) -> Responder:
     async def respond(request: web.Request) -> web.StreamResponse:
         try:
             query = _checked(route.query, _strings(request.query)) if route.query else None
-            body = await _body(request, route.request) if route.request else None
+            body = await _body(request, route.request, json_depth) if route.request else None
             answer = await route.handler(node, Call(request.match_info, query, body, request))
         except AnodeError as error:
             return told(error)
@@ -133,13 +135,14 @@ def _responder(node: Any, route: Route) -> Responder:
     return respond
 
 
-async def _body(request: web.Request, model: type[BaseModel]) -> BaseModel:
+async def _body(request: web.Request, model: type[BaseModel], json_depth: int) -> BaseModel:
     if request.content_type != "application/json":
         raise BadRequest("the body must be JSON, sent with Content-Type: application/json")
     try:
-        return _checked(model, orjson.loads(await request.read()))
-    except orjson.JSONDecodeError as wrong:
-        raise BadRequest(f"the body is not JSON: {wrong.msg} at line {wrong.lineno}") from None
+        value = loads(await request.read(), max_depth=json_depth)  # its length is checked while it is read
+    except RemoteProtocolError as wrong:
+        raise BadRequest(*wrong.reasons) from None
+    return _checked(model, value)
 
 
 def _checked(model: type[BaseModel], value: object) -> BaseModel:

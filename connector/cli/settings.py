@@ -1,0 +1,55 @@
+"""`anode config`: whether the settings are right, and what holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from pydantic import BaseModel
+
+from connector import yamlfile
+from connector.cli import output
+from connector.cli.output import COMMON, Common
+from connector.cli.template import text
+
+
+def check(
+    file: Annotated[Path | None, Parameter(show_default=False, help="The settings to check.")] = None,
+    *,
+    common: Common = COMMON,
+) -> int:
+    """Say whether the settings are right: every mistake with its line."""
+    path = file or common.path()
+    config = Common(config=path).settings()
+    output.show(
+        common,
+        {"file": str(path), "ok": True, "did": config.participant.did},
+        f"{path} is right: {config.participant.name}, {config.participant.did}, at {config.public.url}",
+    )
+    return output.OK
+
+
+def show_settings(*, common: Common = COMMON) -> int:
+    """Show what holds, and where it is set."""
+    path = common.path()
+    config = common.settings()
+    document = yamlfile.read(path)
+    rows = [(key, value, _origin(document, key)) for key, value, _ in _settings(config)]
+    values = [{"key": key, "value": raw, "set": _origin(document, key)} for key, _, raw in _settings(config)]
+    output.show(common, values, output.table(rows, "key", "value", "set in"))
+    return output.OK
+
+
+def _settings(section: BaseModel, above: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Each key with its value as text and as JSON."""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, BaseModel):
+            yield from _settings(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", text(value, field), section.model_dump(mode="json", include={name})[name]
+
+
+def _origin(document: yamlfile.Document, key: str) -> str:
+    where = tuple(key.split("."))
+    return str(document.place(*where)) if where in document.lines else "default"
