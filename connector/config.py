@@ -8,7 +8,7 @@ import difflib
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -360,8 +360,3 @@ def _unknown(where: tuple[int | str, ...]) -> str:
     if homes:
         return f"{what}; did you mean {' or '.join(homes)}?"
     return f"{what}; known here: {', '.join(model.model_fields)}"
-
-
-def choices(annotation: Any) -> tuple[str, ...]:
-    """The words a field of `Literal` type may hold; none for other fields."""
-    return tuple(map(str, get_args(annotation))) if getattr(annotation, "__origin__", None) is Literal else ()
