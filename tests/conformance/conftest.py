@@ -1,0 +1,35 @@
+"""One closing line per kit and peer, after everything pytest says: `dsp: 65 passed, 0 failed`."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
+PEERS = ("dsp", "edc")  # `test_dsp.py`, `test_edc.py`; in this order
+
+
+class Lines:
+    """Counts tests by peer while they run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+        config.stash[COUNTS] = self.counts
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        peer = Path(report.location[0]).stem.removeprefix("test_")
+        if peer in PEERS and (report.when == "call" or not report.passed):
+            self.counts.setdefault(peer, Counter())[report.outcome] += 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Lines(config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    counts = config.stash.get(COUNTS, {})
+    for peer in PEERS:
+        if count := counts.get(peer):
+            skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
+            print(f"{peer}: {count['passed']} passed, {count['failed']} failed{skipped}")
