@@ -4,6 +4,7 @@ Tokens come in pairs (one for access, one to refresh), numbered for each transfe
 newer one is used for the first time; so an answer with new tokens may be lost without locking anyone out.
 """
 
+import hashlib
 import sqlite3
 from dataclasses import dataclass
 
@@ -16,6 +17,11 @@ class Token:
     pair: int
     refreshes: bool
     expires: float
+
+
+def digest_of(token: str) -> bytes:
+    """What the store keeps of a token."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def token(connection: sqlite3.Connection, digest: bytes) -> Token | None:

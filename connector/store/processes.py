@@ -211,6 +211,14 @@ def bring_into_force(tx: sqlite3.Connection, role: Role, agreement_id: str, part
     )
 
 
+def forget_agreement(tx: sqlite3.Connection, role: Role, agreement_id: str, participant: str) -> None:
+    """The negotiation ended as TERMINATED: there is no contract."""
+    tx.execute(
+        "UPDATE agreements SET in_force = 0 WHERE role = ? AND id = ? AND participant = ?",
+        (role, agreement_id, participant),
+    )
+
+
 def agreement(
     connection: sqlite3.Connection, role: Role, agreement_id: str, participant: str
 ) -> Agreement | None:

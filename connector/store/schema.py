@@ -8,7 +8,7 @@ CREATE TABLE processes (
     peer_pid TEXT, address TEXT, state TEXT, pending TEXT, accepted TEXT NOT NULL, steps INTEGER NOT NULL,
     reason TEXT, details TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL
 );
-CREATE UNIQUE INDEX processes_peer ON processes (subject, role, participant, peer_pid);
+CREATE INDEX processes_peer ON processes (subject, role, participant, peer_pid);
 
 -- At most one message of ours on its way in each process.
 CREATE TABLE outbox (
@@ -36,7 +36,7 @@ CREATE TABLE datasets (
 );
 CREATE INDEX datasets_origin ON datasets (origin, id);
 CREATE TABLE offers (
-    policy TEXT NOT NULL, dataset TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (policy, dataset)
+    policy TEXT NOT NULL, dataset TEXT NOT NULL, PRIMARY KEY (policy, dataset)
 ) WITHOUT ROWID;
 CREATE INDEX offers_dataset ON offers (dataset);
 CREATE TABLE properties (

@@ -1,0 +1,89 @@
+"""The audit log: one line of JSON for each decision about data, written before the first byte goes out.
+
+A line is handed to the operating system in one append, so it survives the death of this process; the
+disk is asked to keep it within a second (`fdatasync`, in a thread, only when there is something new).
+A line that can't be written denies the request: nothing is served unseen.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from connector.errors import Unavailable
+from connector.flows.clock import Clock
+
+_SYNC_AFTER = 1.0
+
+
+class Audit:
+    """An append-only file of decisions."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.path = path
+        self._clock = clock
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._cut_half_line()
+        self._unsynced = False
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append a decision.
+
+        :raises Unavailable: it can't be written; then nothing may be served.
+        """
+        octets = orjson.dumps(line) + b"\n"
+        try:
+            written = os.write(self._file, octets)
+        except OSError as error:
+            raise Unavailable(
+                f"The audit log can't be written ({error.strerror}); without it no data is served."
+            ) from None
+        if written != len(octets):
+            self._cut_half_line()
+            raise Unavailable(
+                "The audit log could be written only in part (disk full?); without it no data is served."
+            )
+        if not self._unsynced:
+            self._unsynced = True
+            self._clock.call_at(self._clock.now() + _SYNC_AFTER, self._sync_soon)
+
+    def tail(self, number: int) -> list[dict[str, Any]]:
+        """The newest lines, oldest first."""
+        with self.path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - number * 2000))
+            lines = file.read().splitlines()
+        entries = []
+        for line in lines[-number:]:
+            with contextlib.suppress(orjson.JSONDecodeError):  # the first may be cut in half
+                entries.append(orjson.loads(line))
+        return entries
+
+    def close(self) -> None:
+        """Bring it to disk and close it."""
+        if self._file >= 0:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
+
+    def _sync_soon(self) -> None:
+        self._unsynced = False
+        if self._file >= 0:
+            asyncio.get_running_loop().run_in_executor(None, self._sync)
+
+    def _sync(self) -> None:
+        with contextlib.suppress(OSError):  # closed meanwhile, which syncs too
+            os.fdatasync(self._file)
+
+    def _cut_half_line(self) -> None:
+        """Remove what a crash or a full disk left of a last line, so that lines stay lines."""
+        with self.path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 65_536))
+            tail = file.read()
+        if tail and not tail.endswith(b"\n"):
+            os.truncate(self.path, size - (len(tail) - tail.rfind(b"\n") - 1))

@@ -1,0 +1,258 @@
+"""What this node offers, to whom: answers catalog requests from indexes, and says which offers stand.
+
+Two policies decide for each offer: who may see it (`offer` in the policy file) and who may use the data
+(`allow`, `when`). An offer is shown to a participant when the first says yes and the second does not say
+no already. Both are asked once per *policy*, never per dataset.
+"""
+
+import base64
+import binascii
+import gzip
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.dcat import model as dcat
+from connector.errors import NotFound, RemoteProtocolError
+from connector.flows.clock import Clock
+from connector.odrl import canonical
+from connector.odrl.authoring import Authored
+from connector.odrl.compile import Compiled, Decision, Facts, compile_policy
+from connector.odrl.model import Policy, to_document
+from connector.store import catalog as rows
+from connector.store.database import Database, Transaction
+
+PAGE = 100
+_PAGES_KEPT = 64
+_EDC_OFFSET = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A policy as it is offered: compiled, with its rules as JSON."""
+
+    id: str
+    policy: Policy
+    digest: str
+    members: bytes
+    access: Compiled
+    contract: Compiled
+
+    def visible_to(self, participant: str, now: float) -> bool:
+        """Whether the participant sees offers under this policy now."""
+        facts = Facts(now, participant, now)
+        return self.access.decide(facts).permitted and self.contract.decide(facts).permitted
+
+    def decide(self, participant: str, now: float) -> Decision:
+        """Whether an agreement made now would allow use now."""
+        return self.contract.decide(Facts(now, participant, now))
+
+    def document(self, dataset_id: str) -> dict[str, Any]:
+        """The offer for a dataset as a message carries it: with `target`."""
+        rules = to_document(self.policy)
+        rules.pop("@id", None)
+        return {
+            **rules,
+            "@type": "Offer",
+            "@id": dcat.offer_id(dataset_id, self.digest),
+            "target": dataset_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A catalog request: wanted properties, and which page."""
+
+    wanted: rows.Wanted
+    window: rows.Window
+    first: bool = True
+    """Whether this page was reached without a cursor."""
+
+
+class CatalogPage:
+    """A Catalog document as bytes, and the cursors of its neighbours."""
+
+    __slots__ = ("_gzipped", "body", "next", "previous")
+
+    def __init__(self, body: bytes, next_: str | None, previous: str | None) -> None:
+        self.body, self.next, self.previous = body, next_, previous
+        self._gzipped: bytes | None = None
+
+    def gzipped(self) -> bytes:
+        """The document compressed, made at the first call."""
+        if self._gzipped is None:
+            self._gzipped = gzip.compress(self.body, 3, mtime=0)
+        return self._gzipped
+
+
+class Catalog:
+    """The catalog of one node."""
+
+    def __init__(
+        self, db: Database, clock: Clock, participant: str, address: str, policies: Mapping[str, Authored]
+    ) -> None:
+        self._db, self._clock, self._address = db, clock, address
+        self._parts = dcat.Parts(participant, address)
+        self.terms = {name: _terms(name, authored) for name, authored in policies.items()}
+        self._pages: OrderedDict[tuple[Any, ...], CatalogPage] = OrderedDict()
+
+    def changed(self) -> None:
+        """Datasets were published or withdrawn."""
+        self._pages.clear()
+
+    def page(self, participant: str, query: Query) -> CatalogPage:
+        """A Catalog document with what the participant may see."""
+        visible = self._visible(participant)
+        key = (tuple(visible), query)
+        if (kept := self._pages.get(key)) is not None:
+            self._pages.move_to_end(key)
+            return kept
+        wanted, window = rows.rarest_first(self._db.read, query.wanted), query.window
+        found = rows.page(self._db.read, visible, wanted, window)
+        body = self._parts.catalog([self._dataset(*entry, alone=False) for entry in found.entries])
+        first, last = (found.entries[0][0], found.entries[-1][0]) if found.entries else (window.start,) * 2
+        if window.backwards:
+            page = CatalogPage(body, cursor(last, False), cursor(found.edge, True) if found.edge else None)
+        else:
+            page = CatalogPage(
+                body,
+                cursor(found.edge, False) if found.edge else None,
+                None if query.first else cursor(first, True),
+            )
+        self._pages[key] = page
+        if len(self._pages) > _PAGES_KEPT:
+            self._pages.popitem(last=False)
+        return page
+
+    def dataset(self, participant: str, dataset_id: str) -> bytes:
+        """A Dataset document with the offers that the participant may see.
+
+        :raises NotFound: no such dataset, or none of its offers is for this participant.
+        """
+        stored, visible = self._find(self._db.read, participant, dataset_id, self._clock.now())
+        return self._dataset(stored.id, stored.members, [t.id for t in visible], alone=True)
+
+    def require(self, tx: Transaction, participant: str, dataset_id: str, now: float) -> None:
+        """Refuse what :meth:`dataset` would not show."""
+        self._find(tx, participant, dataset_id, now)
+
+    def offers(self, tx: Transaction, participant: str, dataset_id: str, now: float) -> list[Terms]:
+        """The terms under which a participant can have a dataset."""
+        return self._find(tx, participant, dataset_id, now)[1]
+
+    def _find(
+        self, connection: Transaction, participant: str, dataset_id: str, now: float
+    ) -> tuple[rows.Stored, list[Terms]]:
+        stored = rows.dataset(connection, dataset_id)
+        names = stored.policies if stored is not None else ()
+        visible = [
+            t for n in names if (t := self.terms.get(n)) is not None and t.visible_to(participant, now)
+        ]
+        if stored is None or not visible:
+            raise NotFound(f"No dataset {dataset_id} is offered to {participant} here.")
+        return stored, visible
+
+    def _visible(self, participant: str) -> list[str]:
+        now = self._clock.now()
+        return [name for name, terms in self.terms.items() if terms.visible_to(participant, now)]
+
+    def _dataset(self, dataset_id: str, members: bytes, policies: Sequence[str], alone: bool) -> bytes:
+        offers = [(dcat.offer_id(dataset_id, self.terms[p].digest), self.terms[p].members) for p in policies]
+        return self._parts.dataset(dataset_id, members, offers, alone)
+
+
+def _terms(name: str, authored: Authored) -> Terms:
+    policy = authored.contract
+    return Terms(
+        name,
+        policy,
+        canonical.digest(policy),
+        dcat.rule_members(policy),
+        compile_policy(authored.access),
+        compile_policy(policy),
+    )
+
+
+def query(filters: Sequence[Any] | None, mark: str | None) -> Query:
+    """Read the `filter` of a CatalogRequestMessage and the cursor of a `Link`.
+
+    Each entry is an object of property names and wanted values (one or a list), all of which must hold:
+    `[{"category": "EV", "chemistry": ["NMC622", "NMC811"]}]`. Eclipse EDC's QuerySpec is understood as
+    far as it asks for pages and equality.
+
+    :raises RemoteProtocolError: a filter that is not supported (HTTP 400, section 6.2.1).
+    """
+    wanted: list[tuple[str, tuple[str, ...]]] = []
+    limit, skip = PAGE, 0
+    for entry in filters or []:
+        if not isinstance(entry, dict):
+            raise RemoteProtocolError(
+                f"filter: an entry must be an object like {{'category': 'EV'}}, not {entry!r:.80}."
+            )
+        if str(entry.get("@type", "")).endswith("QuerySpec") or "filterExpression" in entry:
+            limit, skip = _window(entry)
+            wanted += [_criterion(c) for c in entry.get("filterExpression") or []]
+            continue
+        for name, value in entry.items():
+            values = value if isinstance(value, list) else [value]
+            if (
+                not values
+                or len(values) > 50
+                or not all(isinstance(v, str) and len(v) <= 1000 for v in values)
+            ):
+                raise RemoteProtocolError(f"filter.{name:.80}: give a text or a list of at most 50 texts.")
+            wanted.append((name, tuple(values)))
+    if len(wanted) > 10:
+        raise RemoteProtocolError("filter: at most 10 properties can be asked for at once.")
+    if mark is None:
+        return Query(tuple(wanted), rows.Window(limit=limit, skip=skip))
+    start, backwards = _position(mark)
+    return Query(tuple(wanted), rows.Window(start, backwards, limit), first=False)
+
+
+def cursor(start: str, backwards: bool) -> str:
+    """An opaque mark of where a page begins, fit for a URL."""
+    text = ("<" if backwards else ">") + start
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _position(mark: str) -> tuple[str, bool]:
+    try:
+        text = base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        text = ""
+    if text[:1] not in ("<", ">") or len(text) > 4096:
+        raise RemoteProtocolError("The page mark in the URL is not one that this node gave.")
+    return text[1:], text[0] == "<"
+
+
+def _window(spec: Mapping[str, Any]) -> tuple[int, int]:
+    limit, offset = spec.get("limit", PAGE), spec.get("offset", 0)
+    if (
+        not isinstance(limit, int)
+        or not isinstance(offset, int)
+        or limit < 1
+        or not 0 <= offset <= _EDC_OFFSET
+    ):
+        raise RemoteProtocolError(
+            f"filter: limit must be a positive number, offset between 0 and {_EDC_OFFSET}; "
+            "beyond that follow the Link header."
+        )
+    return min(limit, PAGE), offset
+
+
+def _criterion(entry: Any) -> tuple[str, tuple[str, ...]]:
+    left, operator, right = (
+        (entry.get(n) for n in ("operandLeft", "operator", "operandRight"))
+        if isinstance(entry, dict)
+        else (None,) * 3
+    )
+    values = right if isinstance(right, list) and str(operator).lower() == "in" else [right]
+    if (
+        not isinstance(left, str)
+        or str(operator).lower() not in ("=", "in")
+        or not all(isinstance(v, str) for v in values)
+    ):
+        raise RemoteProtocolError("filter: only `=` and `in` on texts are supported in a filterExpression.")
+    return left.removeprefix("https://w3id.org/anode/v1/property/"), tuple(values)

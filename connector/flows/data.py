@@ -1,0 +1,223 @@
+"""The data plane: which token opens what, decided for each request, and ended the moment it must end.
+
+The first use of a token goes through the store: token, transfer, agreement, dataset, compiled policy. The
+result, a `Grant`, stays in memory until the transfer leaves STARTED, so that a later request costs a
+dictionary look-up, the policy and a line in the audit log. Whatever ends access removes the grant first
+and then cuts the connections that are still sending.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from connector.dsp.process import Process
+from connector.dsp.terms import Role, State
+from connector.errors import Denied, NotFound, Untrusted
+from connector.flows.audit import Audit
+from connector.flows.clock import Clock, Handle, iso
+from connector.odrl.compile import Compiled, Facts, compiled_for
+from connector.odrl.model import parse
+from connector.store import access, catalog
+from connector.store import processes as rows
+from connector.store.access import Token, digest_of
+from connector.store.database import Database, Transaction
+
+_GRANTS_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token opens, while it does."""
+
+    transfer: str
+    agreement: str
+    participant: str
+    dataset: str
+    source: dict[str, Any]
+    policy: Compiled
+    agreed: float
+    expires: float
+    """When the token itself ends."""
+
+
+class DataPlane:
+    """Grants access to data."""
+
+    def __init__(self, db: Database, clock: Clock, audit: Audit, end: Callable[[str, str], None]) -> None:
+        self._db, self._clock, self._audit = db, clock, audit
+        self._end = end
+        """Terminates a transfer (pid, reason) whose policy does not allow it any more."""
+        self._grants: dict[str, Grant] = {}
+        self._by_transfer: dict[str, set[str]] = {}
+        self._running: dict[str, set[Callable[[], None]]] = {}
+        self._watched: dict[str, Handle] = {}
+
+    def start(self) -> None:
+        """Watch the transfers that were running when this node stopped."""
+        for process in rows.active_transfers(self._db.read):
+            self.watch(process)
+
+    async def open(self, authorization: str | None, about: dict[str, Any]) -> Grant:
+        """Decide about a request for data, and write the decision down.
+
+        `authorization` is the header, with or without `Bearer`; `about` goes into the audit log.
+
+        :raises Untrusted: no token, an unknown or an expired one (HTTP 401).
+        :raises Denied: the agreement's policy says no now (HTTP 403).
+        :raises Unavailable: the audit log can't be written.
+        """
+        token = _token(authorization)
+        now = self._clock.now()
+        grant = self._grants.get(token) or await self._first_use(token, now)
+        if now >= grant.expires:
+            raise Untrusted(
+                "This token has expired; refresh it, or ask for the transfer's data address again."
+            )
+        decision = grant.policy.decide(Facts(now, grant.participant, grant.agreed))
+        line = {
+            "at": iso(now),
+            "participant": grant.participant,
+            "dataset": grant.dataset,
+            "agreement": grant.agreement,
+            "transfer": grant.transfer,
+            "permitted": decision.permitted,
+        }
+        if not decision.permitted:
+            reasons = [r.sentence(redacted=False) for r in decision.reasons]
+            self._audit.write({**line, "reasons": reasons, **about})
+            raise Denied(*(r.sentence(redacted=True) for r in decision.reasons))
+        self._audit.write({**line, **about})
+        return grant
+
+    async def _first_use(self, token: str, now: float) -> Grant:
+        digest = digest_of(token)
+        found = access.token(self._db.read, digest)
+        if found is None or found.refreshes:
+            raise Untrusted(
+                "This token opens nothing (any more). Suspending, completing or ending a transfer makes its "
+                "tokens void, and so does the first use of a newer one."
+            )
+        grant = self._grant(self._db.read, found)
+        if now < found.expires and access.has_older(self._db.read, found.transfer, found.pair):
+            await self._db.write(lambda tx: access.retire_older(tx, found.transfer, found.pair))
+            self._forget(found.transfer)
+            if access.token(self._db.read, digest) is None:
+                raise Untrusted("This token was made void a moment ago.")
+        if len(self._grants) >= _GRANTS_KEPT:
+            self._forget(next(iter(self._by_transfer)))
+        self._grants[token] = grant
+        self._by_transfer.setdefault(found.transfer, set()).add(token)
+        return grant
+
+    def _grant(self, connection: Transaction, found: Token) -> Grant:
+        process = rows.process(connection, found.transfer)
+        agreement = (
+            None
+            if process is None
+            else rows.agreement(connection, Role.PROVIDER, process.details["agreement"], process.participant)
+        )
+        if process is None or agreement is None or not agreement.in_force:
+            raise Untrusted("This token belongs to no transfer under an agreement in force.")
+        dataset = catalog.dataset(connection, agreement.dataset)
+        if dataset is None:
+            raise NotFound(f"The dataset {agreement.dataset} has been withdrawn by its provider.")
+        policy = compiled_for(parse(agreement.document, "Agreement"))
+        return Grant(
+            process.pid,
+            agreement.id,
+            agreement.participant,
+            dataset.id,
+            dataset.source,
+            policy,
+            agreement.agreed,
+            found.expires,
+        )
+
+    def refreshable(self, participant: str, refresh_token: str) -> str:
+        """The transfer for which this participant may have new tokens.
+
+        :raises Untrusted: the refresh token is not (or no longer) good, or is another participant's.
+        """
+        found = access.token(self._db.read, digest_of(refresh_token))
+        process = None if found is None else rows.process(self._db.read, found.transfer)
+        if (
+            found is None
+            or not found.refreshes
+            or found.expires <= self._clock.now()
+            or process is None
+            or process.participant != participant
+            or process.state not in (State.STARTED, State.REQUESTED, State.SUSPENDED)
+        ):
+            raise Untrusted("This refresh token is not valid (any more) for you. Start a new transfer.")
+        return found.transfer
+
+    def watch(self, process: Process) -> None:
+        """Note the moment at which the policy will end this transfer's access."""
+        agreement = rows.agreement(
+            self._db.read, Role.PROVIDER, process.details["agreement"], process.participant
+        )
+        if agreement is None or process.pid in self._watched:
+            return
+        policy = compiled_for(parse(agreement.document, "Agreement"))
+        facts = Facts(self._clock.now(), agreement.participant, agreement.agreed)
+        moment = policy.next_change(facts)
+        if moment is None and policy.decide(facts).permitted:
+            return
+        when = facts.now if moment is None else moment
+        self._watched[process.pid] = self._clock.call_at(when, lambda: self._moment(process))
+
+    def _moment(self, process: Process) -> None:
+        """The policy may say something else from now on."""
+        self._watched.pop(process.pid, None)
+        agreement = rows.agreement(
+            self._db.read, Role.PROVIDER, process.details["agreement"], process.participant
+        )
+        now = self._clock.now()
+        if agreement is not None:
+            policy = compiled_for(parse(agreement.document, "Agreement"))
+            decision = policy.decide(Facts(now, agreement.participant, agreement.agreed))
+            if decision.permitted:
+                self.watch(process)
+                return
+            reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
+        else:
+            reason = "The agreement is no longer in force."
+        self._sever(process.pid)
+        self._end(process.pid, reason)
+
+    def cut(self, transfer: str) -> None:
+        """End access at once: forget the tokens, cut what is being sent."""
+        if (handle := self._watched.pop(transfer, None)) is not None:
+            handle.cancel()
+        self._sever(transfer)
+        self._forget(transfer)
+
+    @contextmanager
+    def running(self, grant: Grant, stop: Callable[[], None]) -> Iterator[None]:
+        """While a response is being sent: `stop` cuts it when access ends."""
+        stops = self._running.setdefault(grant.transfer, set())
+        stops.add(stop)
+        try:
+            yield
+        finally:
+            stops.discard(stop)
+            if not stops:
+                self._running.pop(grant.transfer, None)
+
+    def _sever(self, transfer: str) -> None:
+        for stop in list(self._running.get(transfer, ())):
+            stop()
+
+    def _forget(self, transfer: str) -> None:
+        for token in self._by_transfer.pop(transfer, ()):
+            self._grants.pop(token, None)
+
+
+def _token(authorization: str | None) -> str:
+    if not authorization:
+        raise Untrusted("Send the transfer's token in the Authorization header.")
+    token = authorization.removeprefix("Bearer ").strip()
+    if len(token) > 4096:
+        raise Untrusted("This is not a token of this node.")
+    return token

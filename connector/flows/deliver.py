@@ -1,0 +1,237 @@
+"""Carrying our messages to peers: one in flight per process, tried again until acknowledged or too late.
+
+The outbox in the store is the truth; this module only knows *when* to look at it. A message that was
+just committed is carried at once. Timers exist only for messages that wait; with none, nothing runs.
+
+What an answer means: 2xx accepted. 400 and its like: never, the process ends. 409, 429, 5xx and no
+answer: later, after an exponentially growing, randomly varied time, or what `Retry-After` says. 401 and
+404 may mean that the peer is not ready yet (a conformance kit, a restarting node) and are taken as final
+only when repeated. After the deadline the process ends as TERMINATED, with the reason.
+"""
+
+import asyncio
+import heapq
+import logging
+import random
+from dataclasses import replace
+from typing import Any
+
+from connector.dsp.process import Process
+from connector.errors import AnodeError, EgressDenied, RemoteProtocolError, Unavailable
+from connector.flows.clock import Handle
+from connector.flows.exchange import Exchange
+from connector.flows.identify import Identity
+from connector.jsonld import documents
+from connector.peers.client import Answer, Transport
+from connector.store import processes as rows
+from connector.store.database import Transaction
+from connector.store.processes import Outgoing, Step
+
+_log = logging.getLogger(__name__)
+
+_NEVER = frozenset({400, 402, 403, 405, 406, 410, 411, 413, 414, 415, 422, 501})
+_PERHAPS = frozenset({401, 404})
+_PERHAPS_TRIES = 5
+_CONFLICT_RETRY = 0.1
+"""Eclipse EDC answers 409 while it holds a lease of its own, some 50 ms."""
+
+
+class Courier:
+    """Delivers the outbox of one node."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        transport: Transport,
+        identity: Identity,
+        first_retry: float,
+        longest_retry: float,
+        jitter: random.Random,
+        at_once: int = 64,
+    ) -> None:
+        self._exchange, self._transport, self._identity = exchange, transport, identity
+        self._first_retry, self._longest_retry, self._jitter = first_retry, longest_retry, jitter
+        self._places = asyncio.Semaphore(at_once)
+        self._waiting: list[tuple[float, str]] = []
+        self._timer: Handle | None = None
+        self._open = True
+        self.carrying: dict[str, asyncio.Task[None]] = {}
+        exchange.wake = self.wake
+
+    def start(self) -> None:
+        """Take up what an earlier run left in the outbox."""
+        for pid, when in rows.due(self._exchange.db.read):
+            self.wake(pid, when)
+
+    async def close(self) -> None:
+        """Stop; what is on its way stays in the outbox."""
+        self._open = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._waiting.clear()
+        tasks = list(self.carrying.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self, pid: str, when: float) -> None:
+        """Something of this process is to be sent at that time."""
+        if when <= self._exchange.clock.now():
+            self._begin(pid)
+            return
+        heapq.heappush(self._waiting, (when, pid))
+        if self._waiting[0] == (when, pid):
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting:
+            self._timer = self._exchange.clock.call_at(self._waiting[0][0], self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = self._exchange.clock.now()
+        while self._waiting and self._waiting[0][0] <= now:
+            self._begin(heapq.heappop(self._waiting)[1])
+        self._arm()
+
+    def _begin(self, pid: str) -> None:
+        if self._open and pid not in self.carrying:
+            task = asyncio.get_running_loop().create_task(self._carry(pid))
+            self.carrying[pid] = task
+            task.add_done_callback(lambda done: self._ended(pid, done))
+
+    def _ended(self, pid: str, task: "asyncio.Task[None]") -> None:
+        del self.carrying[pid]
+        if task.cancelled() or not self._open:
+            return
+        if (error := task.exception()) is not None:
+            _log.error("delivery of %s broke off", pid, exc_info=error)
+        message = rows.outgoing(self._exchange.db.read, pid)
+        if message is not None:  # put there while the task was ending, or to be tried again
+            pause = self._first_retry if error is not None else 0.0
+            self.wake(pid, max(message.next_try, self._exchange.clock.now() + pause))
+
+    async def _carry(self, pid: str) -> None:
+        """Send what is due in one process, and what follows from its acknowledgement."""
+        while True:
+            message = rows.outgoing(self._exchange.db.read, pid)
+            if (
+                message is None
+                or message.next_try > self._exchange.clock.now()
+                or pid in self._exchange.stepping
+            ):
+                return
+            self._exchange.in_flight[pid] = message.message_id
+            try:
+                async with self._places:
+                    answer = await self._attempt(message)
+            finally:
+                self._exchange.in_flight.pop(pid, None)
+            await self._conclude(message, answer)
+
+    async def _attempt(self, message: Outgoing) -> Answer | AnodeError:
+        try:
+            authorization = await self._identity.authorization(message.participant)
+            headers = {"Authorization": authorization, "Content-Type": "application/json"}
+            return await self._transport.request("POST", message.url, headers=headers, body=message.body)
+        except AnodeError as error:
+            return error
+
+    async def _conclude(self, message: Outgoing, answer: Answer | AnodeError) -> None:
+        steps: list[Step] = []
+
+        def step(tx: Transaction) -> Process | None:
+            current = rows.outgoing(tx, message.pid)
+            process = rows.process(tx, message.pid)
+            if process is None or current is None or current.message_id != message.message_id:
+                return None  # meanwhile taken as accepted, or overtaken
+            attempt = replace(current, attempts=current.attempts + 1)
+            accepted, final, why = self._judge(attempt, answer)
+            now = self._exchange.clock.now()
+            if process.ended:  # a notice after we ended the process alone
+                if accepted or final or now >= attempt.deadline:
+                    rows.take_out(tx, process.pid)
+                else:
+                    rows.put_out(tx, self._later(attempt, answer, why, now))
+                return process
+            if accepted:
+                return self._exchange.acknowledged(tx, process, _peer_pid(process, answer), steps)
+            if final:
+                return self._exchange.refused(tx, process, why, steps)
+            if now >= attempt.deadline:
+                rows.take_out(tx, process.pid)
+                kept = (
+                    f"{process.participant} could not be given our {attempt.kind} before its deadline: {why}"
+                )
+                return self._exchange.abandon(tx, process, kept, now, steps)
+            steps.append(
+                Step(now, "out", attempt.kind, process.state, f"try {attempt.attempts} failed: {why}")
+            )
+            rows.put_out(tx, self._later(attempt, answer, why, now))
+            rows.save(tx, process, now, steps)
+            return process
+
+        process = await self._exchange.db.write(step)
+        if process is not None:
+            self._exchange.settle(process, steps)
+
+    def _judge(self, message: Outgoing, answer: Answer | AnodeError) -> tuple[bool, bool, str]:
+        """Accepted, finally refused, and why not."""
+        if isinstance(answer, EgressDenied):
+            return False, True, str(answer)
+        if isinstance(answer, AnodeError):
+            return False, False, str(answer)
+        if 200 <= answer.status < 300:
+            return True, False, ""
+        why = f"HTTP {answer.status} from {message.url}{_said(answer)}"
+        final = answer.status in _NEVER or 300 <= answer.status < 400
+        final |= answer.status in _PERHAPS and message.attempts >= _PERHAPS_TRIES
+        return False, final, why
+
+    def _later(self, message: Outgoing, answer: Answer | AnodeError, why: str, now: float) -> Outgoing:
+        first = self._first_retry
+        if isinstance(answer, Answer) and answer.status == 409:
+            first = min(first, _CONFLICT_RETRY)
+        pause = min(self._longest_retry, first * 2.0 ** min(message.attempts - 1, 40))
+        pause *= self._jitter.uniform(0.75, 1.25)
+        pause = max(pause, _retry_after(answer))
+        next_try = min(now + pause, max(message.deadline, now + first))
+        return replace(message, next_try=next_try, problem=why[:2000])
+
+
+def _peer_pid(process: Process, answer: Answer | AnodeError) -> str | None:
+    """The peer's pid, which the answer to an initial message tells; else its next message will."""
+    if process.peer_pid is not None or not isinstance(answer, Answer):
+        return process.peer_pid
+    try:
+        body: Any = documents.message(documents.loads(answer.body))
+    except RemoteProtocolError:
+        return None
+    name = "providerPid" if process.consumer_pid == process.pid else "consumerPid"
+    pid = body.get(name) if isinstance(body, dict) else None
+    return pid if isinstance(pid, str) and 0 < len(pid) <= 512 else None
+
+
+def _said(answer: Answer) -> str:
+    """The reasons in an error body, if it has any."""
+    try:
+        body: Any = documents.loads(answer.body)
+    except RemoteProtocolError:
+        return ""
+    reasons = body.get("reason") if isinstance(body, dict) else None
+    if not isinstance(reasons, list):
+        return ""
+    return ": " + "; ".join(str(r.get("@value", r) if isinstance(r, dict) else r) for r in reasons)[:1000]
+
+
+def _retry_after(answer: Answer | AnodeError) -> float:
+    """Seconds the peer asks us to wait (RFC 9110, 10.2.3; dates are not worth a parser here)."""
+    if isinstance(answer, Unavailable):
+        return answer.retry_after or 0.0
+    if isinstance(answer, Answer):
+        text = answer.headers.get("retry-after", "")
+        return float(min(int(text), 86_400)) if text.isdigit() and len(text) < 8 else 0.0
+    return 0.0

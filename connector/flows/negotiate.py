@@ -1,0 +1,264 @@
+"""Contract negotiations: what their messages carry, what we answer, and what an operator may do by hand."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from connector.dsp import messages, negotiation
+from connector.dsp.messages import Message
+from connector.dsp.process import Process
+from connector.dsp.terms import Kind, Role, State, Subject
+from connector.errors import NotFound, RemoteProtocolError
+from connector.flows.catalog import Catalog
+from connector.flows.clock import iso
+from connector.flows.exchange import Exchange, Move, Reaction
+from connector.odrl import canonical
+from connector.odrl.model import parse
+from connector.store import processes as rows
+from connector.store.database import Transaction
+from connector.store.processes import Agreement
+
+_RULES = ("profile", "permission", "prohibition", "obligation")
+"""What an agreement repeats of its offer, unchanged."""
+
+
+class Negotiation:
+    """The content of negotiation messages (a `Conduct`).
+
+    A process's details: `dataset`, `offer` (the current one, with target), `digest` (of its rules),
+    `asked` (digest of what we as consumer asked for), `countered` (we as provider made an offer of our
+    own), `agreement` (its id).
+    """
+
+    table = negotiation.TRANSITIONS
+
+    def __init__(
+        self, participant: str, address: str, catalog: Catalog, new_id: Callable[[], str], react: Reaction
+    ) -> None:
+        self._participant, self._address, self._catalog, self._new_id = participant, address, catalog, new_id
+        self.react = react
+
+    def take(self, tx: Transaction, process: Process, message: Message, now: float) -> Process:
+        """Check an offer or an agreement, keep a reason."""
+        if isinstance(message, messages.ContractRequestMessage | messages.ContractOfferMessage):
+            return self._take_offer(tx, process, message, now)
+        if isinstance(message, messages.ContractAgreementMessage):
+            return self._take_agreement(tx, process, message, now)
+        if isinstance(message, messages.ContractNegotiationTerminationMessage):
+            return replace(process, reason=_reason(message))
+        return process
+
+    def _take_offer(
+        self,
+        tx: Transaction,
+        process: Process,
+        message: messages.ContractRequestMessage | messages.ContractOfferMessage,
+        now: float,
+    ) -> Process:
+        offer = parse(message.offer, "Offer")
+        known = process.details.get("dataset")
+        dataset = offer.target or known
+        if dataset is None:
+            raise RemoteProtocolError(
+                "offer.target is missing: it names the dataset that the offer is about."
+            )
+        if known is not None and dataset != known:
+            raise RemoteProtocolError(f"This negotiation is about dataset {known}, not {dataset}.")
+        if process.role is Role.PROVIDER and known is None:
+            self._catalog.require(tx, process.participant, dataset, now)
+        details = {
+            **process.details,
+            "dataset": dataset,
+            "offer": message.offer,
+            "digest": canonical.digest(offer),
+        }
+        return replace(process, details=details)
+
+    def _take_agreement(
+        self, tx: Transaction, process: Process, message: messages.ContractAgreementMessage, now: float
+    ) -> Process:
+        agreement = parse(message.agreement, "Agreement")
+        wrong = [
+            f"agreement.{name} is {found!r}, expected {expected!r}."
+            for name, found, expected in (
+                ("target", agreement.target, process.details["dataset"]),
+                ("assignee", agreement.assignee, self._participant),
+                ("assigner", agreement.assigner, process.participant),
+            )
+            if found != expected
+        ]
+        if canonical.digest(agreement) != process.details["digest"]:
+            wrong.append(
+                "The agreement's rules differ from the offer's: an agreement repeats what was offered."
+            )
+        if wrong:
+            raise RemoteProtocolError(*wrong)
+        rows.save_agreement(
+            tx,
+            Agreement(
+                process.role,
+                str(agreement.id),
+                process.participant,
+                process.details["dataset"],
+                message.agreement,
+                now,
+                process.pid,
+                in_force=False,
+            ),
+        )
+        return replace(process, details={**process.details, "agreement": agreement.id})
+
+    def compose(self, tx: Transaction, process: Process, move: Move, now: float) -> tuple[Process, Message]:
+        """Write our message."""
+        pids: dict[str, Any] = {"consumer_pid": process.consumer_pid, "provider_pid": process.provider_pid}
+        message_id = self._new_id()
+        if move.kind in (Kind.REQUEST, Kind.OFFER):
+            offer = move.content["offer"]
+            digest = canonical.digest(parse(offer, "Offer"))
+            mine = {"asked": digest} if move.kind is Kind.REQUEST else {"countered": True}
+            details = {
+                **process.details,
+                "dataset": offer["target"],
+                "offer": offer,
+                "digest": digest,
+                **mine,
+            }
+            callback = self._address if process.peer_pid is None else None
+            type_ = (
+                messages.ContractRequestMessage
+                if move.kind is Kind.REQUEST
+                else messages.ContractOfferMessage
+            )
+            message: Message = type_(id=message_id, offer=offer, callback_address=callback, **pids)
+            return replace(process, details=details), message
+        if move.kind is Kind.AGREE:
+            process, agreement = self._agree(tx, process, now)
+            return process, messages.ContractAgreementMessage(id=message_id, agreement=agreement, **pids)
+        if move.kind is Kind.VERIFY:
+            return process, messages.ContractAgreementVerificationMessage(id=message_id, **pids)
+        if move.kind is Kind.TERMINATE:
+            reason = [move.reason] if move.reason else None
+            return process, messages.ContractNegotiationTerminationMessage(
+                id=message_id, reason=reason, **pids
+            )
+        if move.kind is Kind.FINALIZE:
+            # The consumer may ask for data as soon as it has this message, before we know that it has.
+            rows.bring_into_force(tx, process.role, process.details["agreement"], process.participant)
+        event = "ACCEPTED" if move.kind is Kind.ACCEPT else "FINALIZED"
+        return process, messages.ContractNegotiationEventMessage(id=message_id, event_type=event, **pids)
+
+    def _agree(self, tx: Transaction, process: Process, now: float) -> tuple[Process, dict[str, Any]]:
+        agreement_id = self._new_id()
+        document = {
+            "@type": "Agreement",
+            "@id": agreement_id,
+            "target": process.details["dataset"],
+            "assigner": self._participant,
+            "assignee": process.participant,
+            "timestamp": iso(now),
+            **{name: process.details["offer"][name] for name in _RULES if process.details["offer"].get(name)},
+        }
+        agreement = Agreement(
+            process.role,
+            agreement_id,
+            process.participant,
+            process.details["dataset"],
+            document,
+            now,
+            process.pid,
+            in_force=False,
+        )
+        rows.save_agreement(tx, agreement)
+        return replace(process, details={**process.details, "agreement": agreement_id}), document
+
+    def entered(self, tx: Transaction, process: Process) -> None:
+        """FINALIZED brings the agreement into force, TERMINATED takes it out."""
+        agreement_id = process.details.get("agreement")
+        if agreement_id is None:
+            return
+        if process.state is State.FINALIZED:
+            rows.bring_into_force(tx, process.role, agreement_id, process.participant)
+        elif process.state is State.TERMINATED:
+            rows.forget_agreement(tx, process.role, agreement_id, process.participant)
+
+    def settled(self, process: Process) -> None:
+        """Nothing outside the store follows from a negotiation."""
+
+
+def policy_reaction(catalog: Catalog) -> Reaction:
+    """How a node negotiates by itself: it agrees to its own terms and accepts what it asked for.
+
+    As provider: an offer whose rules are those of an offer visible to the consumer, and whose policy
+    holds now, is agreed to; other terms are countered once with ours, then refused. As consumer: an
+    offer with the rules we asked for is accepted; any other waits for the operator.
+    """
+
+    def react(tx: Transaction, process: Process, now: float) -> Move | None:
+        if process.role is Role.CONSUMER:
+            if process.state is State.OFFERED and process.details.get("asked") == process.details["digest"]:
+                return Move(Kind.ACCEPT)
+            return Move(Kind.VERIFY) if process.state is State.AGREED else None
+        if process.state is State.VERIFIED:
+            return Move(Kind.FINALIZE)
+        if process.state not in (State.REQUESTED, State.ACCEPTED):
+            return None
+        dataset = process.details["dataset"]
+        try:
+            offers = catalog.offers(tx, process.participant, dataset, now)
+        except NotFound as gone:
+            return Move(Kind.TERMINATE, str(gone))
+        for offer in offers:
+            if offer.digest == process.details["digest"]:
+                decision = offer.decide(process.participant, now)
+                if decision.permitted:
+                    return Move(Kind.AGREE)
+                return Move(Kind.TERMINATE, " ".join(r.sentence(redacted=True) for r in decision.reasons))
+        if process.state is State.REQUESTED and not process.details.get("countered"):
+            return Move(
+                Kind.OFFER, "the terms asked for are not ours", {"offer": offers[0].document(dataset)}
+            )
+        return Move(
+            Kind.TERMINATE, f"The terms are not among the offers for {dataset}; see the catalog for ours."
+        )
+
+    return react
+
+
+class Negotiations:
+    """What an operator can do with negotiations."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    async def request(self, participant: str, address: str, offer: dict[str, Any]) -> Process:
+        """Ask a provider for a contract: `offer` is one of its catalog's, with `target` added."""
+        return await self._open(Kind.REQUEST, participant, address, offer)
+
+    async def offer(self, participant: str, address: str, offer: dict[str, Any]) -> Process:
+        """Offer a consumer a contract, unasked."""
+        return await self._open(Kind.OFFER, participant, address, offer)
+
+    async def _open(self, kind: Kind, participant: str, address: str, offer: dict[str, Any]) -> Process:
+        if not isinstance(offer.get("target"), str) or not isinstance(offer.get("@id"), str):
+            raise RemoteProtocolError("The offer needs an @id and a target (the dataset's id).")
+        parse(offer, "Offer")
+        return await self._exchange.open(
+            Subject.NEGOTIATION, participant, address, Move(kind, content={"offer": offer})
+        )
+
+    async def move(
+        self, pid: str, kind: Kind, reason: str | None = None, offer: dict[str, Any] | None = None
+    ) -> Process:
+        """Send any message that is legal now: counter with an offer, accept, agree, terminate, …"""
+        if kind in (Kind.REQUEST, Kind.OFFER):
+            if offer is None:
+                raise RemoteProtocolError("A counter-offer needs an offer.")
+            parse(offer, "Offer")
+        return await self._exchange.send(Subject.NEGOTIATION, pid, Move(kind, reason, {"offer": offer}))
+
+
+def _reason(message: Any) -> str:
+    said = "; ".join(str(r.get("@value", r) if isinstance(r, dict) else r) for r in message.reason or [])
+    return (said or f"The peer ended it{f' ({message.code})' if message.code else ''} without a reason.")[
+        :2000
+    ]

@@ -1,0 +1,230 @@
+"""Datasets come into the catalog: from YAML files at start, through the management API while running.
+
+A file is published as a whole: what it no longer declares is withdrawn. An unchanged file costs a digest.
+"""
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from connector import yamlfile
+from connector.dcat import model as dcat
+from connector.errors import InvalidFile, NotFound
+from connector.flows.catalog import Catalog
+from connector.flows.clock import Clock
+from connector.store import catalog as rows
+from connector.store.catalog import Stored
+from connector.store.database import Database, Transaction
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+Uri = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$", max_length=1000)]
+API = "api"
+"""Origin of datasets that were published through the management API."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpSource(_Strict):
+    """An upstream of the operator's own, read for each request."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=2000)] = Field(
+        description="Where the node reads the data."
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Sent with each request, such as an API key. Never shown to peers."
+    )
+
+
+class Source(_Strict):
+    """Where the bytes of a dataset come from: exactly one of a file, inline JSON, or an upstream."""
+
+    file: str | None = Field(default=None, description="A path, relative to the catalog file.")
+    inline: Any = Field(default=None, description="The JSON document itself.")
+    http: HttpSource | None = None
+    media_type: Annotated[str, StringConstraints(pattern=r"^[\w.+-]+/[\w.+-]+$", max_length=200)] | None = (
+        Field(
+            default=None,
+            description="Default: by the file's name; application/json for inline; the upstream's own.",
+        )
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> "Source":
+        if sum(v is not None for v in (self.file, self.inline, self.http)) != 1:
+            raise ValueError("give exactly one of file, inline, http")
+        return self
+
+
+class Dataset(_Strict):
+    """What an operator declares: a dataset, its offers, and where its bytes are."""
+
+    id: Uri = Field(description="A URI that stays.")
+    title: Text
+    description: Text | None = None
+    keywords: list[Text] = Field(default_factory=list, max_length=50)
+    properties: dict[Annotated[str, StringConstraints(pattern=r"^[\w.:/#-]{1,200}$")], Text] = Field(
+        default_factory=dict, max_length=50, description="Names and values that a catalog filter can ask for."
+    )
+    offers: list[str] = Field(min_length=1, max_length=50, description="Ids of policies.")
+    source: Source
+
+
+class CatalogFile(_Strict):
+    """A file in `catalog/`."""
+
+    datasets: list[Dataset]
+
+
+class Publisher:
+    """Puts datasets into the catalog of one node."""
+
+    def __init__(self, db: Database, clock: Clock, catalog: Catalog) -> None:
+        self._db, self._clock, self._catalog = db, clock, catalog
+
+    async def publish(self, dataset: Dataset) -> None:
+        """Add or replace one dataset, for the management API.
+
+        :raises NotFound: a policy that this node does not have.
+        :raises InvalidFile: a file that is not there.
+        """
+        self._check_policies(dataset)
+        stored = _stored(dataset, Path.cwd(), API)
+        now = self._clock.now()
+        definition = dataset.model_dump(exclude_none=True)
+        await self._db.write(lambda tx: rows.publish(tx, stored, dataset.properties, definition, API, now))
+        self._catalog.changed()
+
+    async def withdraw(self, dataset_id: str) -> None:
+        """Take a dataset out.
+
+        :raises NotFound: there is none.
+        """
+        if not await self._db.write(lambda tx: rows.withdraw(tx, dataset_id)):
+            raise NotFound(f"There is no dataset {dataset_id} in this node's catalog.")
+        self._catalog.changed()
+
+    async def files(self, paths: Iterable[Path]) -> None:
+        """Publish all catalog files below these paths; withdraw what came from files that are gone.
+
+        :raises InvalidFile: with every fault of every file; then nothing is changed.
+        """
+        found = list(_files(paths))
+        changed: list[tuple[str, str, list[tuple[Dataset, Stored]]]] = []
+        faults: list[str] = []
+        for path in found:
+            origin, digest = str(path), self._digest(path)
+            if rows.file_digest(self._db.read, origin) == digest:
+                continue
+            try:
+                changed.append((origin, digest, self._read(path)))
+            except InvalidFile as fault:
+                faults += fault.reasons
+        if faults:
+            raise InvalidFile(*faults)
+        gone = set(rows.files(self._db.read)) - {str(p) for p in found}
+        if not changed and not gone:
+            return
+        now = self._clock.now()
+
+        def step(tx: Transaction) -> None:
+            for origin in gone:
+                rows.forget_file(tx, origin)
+            for origin, digest, datasets in changed:
+                rows.forget_file(tx, origin)
+                for dataset, stored in datasets:
+                    definition = dataset.model_dump(exclude_none=True)
+                    rows.publish(tx, stored, dataset.properties, definition, origin, now)
+                rows.note_file(tx, origin, digest)
+
+        await self._db.write(step)
+        self._catalog.changed()
+
+    def _digest(self, path: Path) -> str:
+        """Of the file and of what its meaning depends on: the names of the policies."""
+        known = ",".join(sorted(self._catalog.terms))
+        return hashlib.sha256(path.read_bytes() + known.encode()).hexdigest()
+
+    def _read(self, path: Path) -> list[tuple[Dataset, Stored]]:
+        datasets = read_file(path)
+        return [(d, _stored(d, path.parent, str(path))) for d in datasets if self._check_policies(d, path)]
+
+    def _check_policies(self, dataset: Dataset, path: Path | None = None) -> bool:
+        for name in dataset.offers:
+            if name not in self._catalog.terms:
+                near = difflib.get_close_matches(name, self._catalog.terms, 1)
+                hint = (
+                    f' Did you mean "{near[0]}"?'
+                    if near
+                    else f" There are: {', '.join(self._catalog.terms) or 'none'}."
+                )
+                what = f'Dataset {dataset.id} is offered under policy "{name}", which is not here.{hint}'
+                raise NotFound(what) if path is None else InvalidFile(f"{path}: {what}")
+        return True
+
+
+def read_file(path: Path) -> list[Dataset]:
+    """The datasets that a YAML file declares.
+
+    :raises InvalidFile: each fault with its line.
+    """
+    document = yamlfile.read(path)
+    try:
+        return CatalogFile.model_validate(document.value).datasets
+    except ValidationError as error:
+        raise InvalidFile(
+            *(
+                f"{document.place(*e['loc'])}: {'.'.join(map(str, e['loc']))}: {e['msg']}"
+                for e in error.errors(include_url=False)
+            )
+        ) from None
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(path.rglob("*.yaml"))
+        elif path.exists():
+            yield path
+
+
+def _stored(dataset: Dataset, folder: Path, origin: str) -> Stored:
+    source = _source(dataset, folder, origin)
+    members = dcat.dataset_members(
+        dataset.title, dataset.description, dataset.keywords, source.get("media_type"), dataset.properties
+    )
+    return Stored(dataset.id, dataset.title, members, source, tuple(dataset.offers))
+
+
+def _source(dataset: Dataset, folder: Path, origin: str) -> dict[str, Any]:
+    declared = dataset.source
+    if declared.file is not None:
+        path = (folder / declared.file).resolve()
+        if not path.is_file():
+            raise InvalidFile(f"{origin}: dataset {dataset.id}: there is no file {path}.")
+        return {"file": str(path), "media_type": declared.media_type or _media_type(path)}
+    if declared.http is not None:
+        http: Mapping[str, Any] = declared.http.model_dump()
+        return {"http": http, "media_type": declared.media_type}
+    body = orjson.dumps(declared.inline).decode()
+    return {"inline": body, "media_type": declared.media_type or "application/json"}
+
+
+def _media_type(path: Path) -> str:
+    known = {
+        ".jsonld": "application/ld+json",
+        ".json": "application/json",
+        ".pdf": "application/pdf",
+        ".csv": "text/csv; charset=utf-8",
+        ".txt": "text/plain; charset=utf-8",
+        ".ttl": "text/turtle",
+        ".xml": "application/xml",
+        ".zip": "application/zip",
+    }
+    return known.get(path.suffix.lower(), "application/octet-stream")

@@ -1,0 +1,171 @@
+"""One node, wired from its settings: read this to see what there is and what knows what.
+
+Nothing here is global: several nodes run in one process. Listeners are `connector.web`'s business; a
+transport, a clock and an identity can be handed in, which is how the simulator and the conformance
+kits run whole nodes.
+"""
+
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.config import Config, Limits
+from connector.dsp.process import Process
+from connector.dsp.terms import Kind, Subject
+from connector.errors import LocalProtocolError, NotFound, Unavailable
+from connector.flows import negotiate, transfer
+from connector.flows.audit import Audit
+from connector.flows.catalog import Catalog
+from connector.flows.clock import Clock
+from connector.flows.data import DataPlane
+from connector.flows.deliver import Courier
+from connector.flows.events import Events
+from connector.flows.exchange import Conduct, Exchange, Reaction
+from connector.flows.identify import Identity, SelfIssued
+from connector.flows.negotiate import Negotiation, Negotiations
+from connector.flows.peers import Peers
+from connector.flows.publish import Publisher
+from connector.flows.tasks import Tasks
+from connector.flows.transfer import DataEndpoint, Transfer, Transfers
+from connector.odrl import authoring
+from connector.peers.client import Client, Transport
+from connector.peers.did_web import DidResolver
+from connector.peers.egress import Egress
+from connector.store.database import Database
+from connector.vc import did as did_web
+from connector.vc import keys
+
+_REFRESH_LIFETIME = 30 * 86_400.0
+"""Seconds a refresh token lives: long, since every use needs the consumer's signature as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What may be other than a product's own: by the simulator, by conformance kits; never by settings."""
+
+    clock: Clock | None = None
+    transport: Transport | None = None
+    identity: Identity | None = None
+    negotiate: Reaction | None = None
+    transfer: Reaction | None = None
+    new_id: Callable[[], str] | None = None
+    jitter: random.Random | None = None
+
+
+class Node:
+    """A running node without its listeners. `start()` it inside an event loop, `close()` it at the end."""
+
+    def __init__(self, config: Config, parts: Parts | None = None) -> None:
+        parts = parts or Parts()
+        self.config = config
+        self.participant = config.participant.did
+        self.address = f"{config.public.url.rstrip('/')}/dsp"
+        """Base URL of our protocol endpoints: what we give as callback address."""
+        self.limits: Limits = config.limits
+        self.clock = parts.clock or Clock()
+        new_id = parts.new_id or (lambda: f"urn:uuid:{uuid.uuid4()}")
+
+        egress = Egress(config.network.reach)
+        self.check_address = egress.check
+        self.client = Client(egress)
+        self.upstream = Client(Egress("any"))
+        transport = parts.transport or self.client
+        self.resolver = DidResolver(
+            transport, "http" if config.network.reach == "loopback" else "https", self.clock.now
+        )
+        self.key = None if parts.identity else keys.load(config.keys, self.participant)
+        self.identity = parts.identity or SelfIssued(
+            self.participant, _some(self.key), self.resolver, self.clock.now
+        )
+
+        self.db = Database(config.store)
+        self.events = Events()
+        self.tasks = Tasks()
+        self.audit = Audit(Path(f"{config.store}.audit.jsonl"), self.clock)
+        policies = authoring.load(config.policies)
+        self.catalog = Catalog(self.db, self.clock, self.participant, self.address, policies)
+        self.publisher = Publisher(self.db, self.clock, self.catalog)
+        self.data = DataPlane(self.db, self.clock, self.audit, self._end_transfer)
+        endpoint = DataEndpoint(
+            f"{config.public.url.rstrip('/')}/data",
+            f"{config.public.url.rstrip('/')}/data/refresh",
+            config.data.token_lifetime,
+            _REFRESH_LIFETIME,
+        )
+        self._transfer = Transfer(
+            self.address,
+            endpoint,
+            self.data.cut,
+            self.data.watch,
+            new_id,
+            parts.transfer or transfer.policy_reaction(),
+        )
+        negotiation = Negotiation(
+            self.participant,
+            self.address,
+            self.catalog,
+            new_id,
+            parts.negotiate or negotiate.policy_reaction(self.catalog),
+        )
+        conducts: dict[Subject, Conduct] = {
+            Subject.NEGOTIATION: negotiation,
+            Subject.TRANSFER: self._transfer,
+        }
+        delivery = config.delivery
+        self.exchange = Exchange(self.db, self.clock, self.events, conducts, new_id, delivery.deadline)
+        self.courier = Courier(
+            self.exchange,
+            transport,
+            self.identity,
+            delivery.first_retry,
+            delivery.longest_retry,
+            parts.jitter or random.Random(),  # noqa: S311  # spreads retries, guards nothing
+        )
+        self.negotiations = Negotiations(self.exchange)
+        self.transfers = Transfers(self.exchange)
+        self.peers = Peers(transport, self.identity, self.resolver, self.db)
+
+    async def start(self) -> None:
+        """Publish what the catalog files declare, take up what an earlier run left undone."""
+        await self.publisher.files(self.config.catalog)
+        self.data.start()
+        self.courier.start()
+
+    async def close(self) -> None:
+        """Stop. Nothing that was acknowledged or promised is lost: it is in the store."""
+        self.events.close()
+        await self.courier.close()
+        await self.tasks.close()
+        await self.client.close()
+        await self.upstream.close()
+        await self.db.close()
+        self.audit.close()
+
+    def did_document(self) -> dict[str, object]:
+        """Our DID document, for `/.well-known/did.json` or the DID's path."""
+        if self.key is None:
+            raise NotFound("This node has no DID document.")
+        return did_web.document(self.participant, [self.key], self.config.public.url)
+
+    async def refresh(self, participant: str, refresh_token: str) -> tuple[str, str, float]:
+        """New tokens for a transfer: access token, refresh token, seconds of the first."""
+        pid = self.data.refreshable(participant, refresh_token)
+        now = self.clock.now()
+        token, new = await self.db.write(lambda tx: self._transfer.new_tokens(tx, pid, now))
+        return token, new, self.config.data.token_lifetime
+
+    def _end_transfer(self, pid: str, reason: str) -> None:
+        self.tasks.run(self._terminate(pid, reason))
+
+    async def _terminate(self, pid: str, reason: str) -> Process | None:
+        try:
+            return await self.transfers.move(pid, Kind.TERMINATE, reason)
+        except (LocalProtocolError, NotFound, Unavailable):
+            return None  # it is ending already, or the node is
+
+
+def _some(key: keys.Key | None) -> keys.Key:
+    assert key is not None  # noqa: S101  # loaded just above when no identity was handed in
+    return key

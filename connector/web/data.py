@@ -1,0 +1,183 @@
+"""The data plane's HTTP face: `GET /data` with a transfer's token, `POST /data/refresh` for new tokens.
+
+Range requests and validators follow RFC 9110 (sections 13 and 14). Files go out with `sendfile` on plain
+TCP and in 256 KiB pieces over TLS, upstream data as it comes; memory stays flat. Each response is tied to
+its grant: when access ends, the connection is cut.
+"""
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from connector.errors import NotFound, RemoteProtocolError, Unavailable
+from connector.flows.data import Grant
+from connector.node import Node
+from connector.web.dsp import NODE, authenticated, read_body
+from connector.web.rendering import errors_as, json
+
+_PIECE = 256 * 1024
+_SENDFILE_PIECE = 16 << 20
+_PASSED_ON = ("content-type", "content-length", "content-range", "etag", "last-modified", "accept-ranges")
+_ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
+
+
+def routes() -> list[web.RouteDef]:
+    """The data plane's routes."""
+    get = errors_as("TransferError", data)
+    return [
+        web.get("/data", get, allow_head=False),
+        web.head("/data", get),
+        web.post("/data/refresh", errors_as("TransferError", refresh)),
+    ]
+
+
+async def data(request: web.Request) -> web.StreamResponse:
+    """The dataset that the token opens, decided for this very request."""
+    node = request.app[NODE]
+    about = {"method": request.method, "range": request.headers.get("Range"), "from": request.remote}
+    grant = await node.data.open(request.headers.get("Authorization"), about)
+    source = grant.source
+    if "inline" in source:
+        return _inline(request, source)
+    with node.data.running(grant, lambda: _cut(request)):
+        if "file" in source:
+            return await _file(request, Path(source["file"]), source["media_type"])
+        return await _upstream(request, node, grant, source)
+
+
+async def refresh(request: web.Request) -> web.Response:
+    """New tokens for a running transfer.
+
+    Form: `grant_type=refresh_token&refresh_token=…`, signed by the consumer's identity. The old tokens
+    stay valid until one of the new ones is used, so a lost answer harms nobody.
+    """
+    node = request.app[NODE]
+    participant = await authenticated(request)
+    form = parse_qs((await read_body(request, 16_384)).decode("utf-8", "replace"))
+    if form.get("grant_type") != ["refresh_token"] or len(form.get("refresh_token", [])) != 1:
+        raise RemoteProtocolError("Send a form with grant_type=refresh_token and one refresh_token.")
+    token, new, lifetime = await node.refresh(participant, form["refresh_token"][0])
+    body = {"access_token": token, "refresh_token": new, "token_type": "bearer", "expires_in": int(lifetime)}
+    return json(body, headers={"Cache-Control": "no-store"})
+
+
+def _inline(request: web.Request, source: dict[str, Any]) -> web.Response:
+    body: bytes = source["inline"].encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": source["media_type"]}
+    if _unchanged(request, etag):
+        return web.Response(status=304, headers={"ETag": etag})
+    part = _range(request, len(body), etag)
+    if part is None:
+        return web.Response(body=body, headers=headers)
+    start, stop = part
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
+    return web.Response(body=body[start:stop], status=206, headers=headers)
+
+
+async def _file(request: web.Request, path: Path, media_type: str) -> web.StreamResponse:
+    try:
+        file = path.open("rb")  # opening does not wait on a local disk; reading is done in pieces
+    except OSError as error:
+        raise NotFound(f"The provider's file for this dataset can't be read ({error.strerror}).") from None
+    with file:
+        status = os.fstat(file.fileno())
+        etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+        if _unchanged(request, etag):
+            return web.Response(status=304, headers={"ETag": etag})
+        part = _range(request, status.st_size, etag)
+        start, stop = part or (0, status.st_size)
+        response = web.StreamResponse(status=206 if part else 200)
+        response.content_length = stop - start
+        response.headers.update({"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": media_type})
+        if part:
+            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{status.st_size}"
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await _send(request, response, file, start, stop)
+        await response.write_eof()
+        return response
+
+
+async def _send(
+    request: web.Request, response: web.StreamResponse, file: BinaryIO, start: int, stop: int
+) -> None:
+    loop = asyncio.get_running_loop()
+    if request.transport is not None and request.transport.get_extra_info("sslcontext") is None:
+        while start < stop:
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError("the connection was cut")
+            count = min(_SENDFILE_PIECE, stop - start)
+            sent = await loop.sendfile(request.transport, file, start, count)
+            if sent < count:
+                raise ConnectionResetError("the file became shorter while it was sent")
+            start += count
+        return
+    while start < stop:
+        piece = os.pread(file.fileno(), min(_PIECE, stop - start), start)
+        if not piece:
+            raise ConnectionResetError("the file became shorter while it was sent")
+        await response.write(piece)
+        start += len(piece)
+
+
+async def _upstream(
+    request: web.Request, node: Node, grant: Grant, source: dict[str, Any]
+) -> web.StreamResponse:
+    """The operator's own upstream. Its refusals are the operator's trouble: 503, not 500."""
+    http = source["http"]
+    headers = {**http["headers"], **{n: request.headers[n] for n in _ASKED_ON if n in request.headers}}
+    async with node.upstream.open(http["url"], headers) as stream:
+        if stream.status not in (200, 206, 304, 416):
+            raise Unavailable(
+                f"The provider's source of {grant.dataset} answered {stream.status}; its operator must look."
+            )
+        response = web.StreamResponse(status=stream.status)
+        response.headers.update({n: stream.headers[n] for n in _PASSED_ON if n in stream.headers})
+        if source["media_type"]:
+            response.headers["Content-Type"] = source["media_type"]
+        await response.prepare(request)
+        if request.method != "HEAD" and stream.status != 304:
+            async for chunk in stream.chunks:
+                await response.write(chunk)
+        await response.write_eof()
+        return response
+
+
+def _cut(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _unchanged(request: web.Request, etag: str) -> bool:
+    """Whether the client has this version already (RFC 9110, 13.1.2)."""
+    known = request.headers.get("If-None-Match", "")
+    return known == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))
+
+
+def _range(request: web.Request, size: int, etag: str) -> tuple[int, int] | None:
+    """Start and end (exclusive) of the part asked for; None for all of it.
+
+    Several parts at once, and forms we don't know, are answered with everything, as RFC 9110 allows.
+    """
+    condition = request.headers.get("If-Range")
+    text = request.headers.get("Range", "")
+    if not text.startswith("bytes=") or "," in text or (condition is not None and condition != etag):
+        return None
+    first, _, last = text.removeprefix("bytes=").strip().partition("-")
+    if not (first or last) or not all(
+        t.isascii() and t.isdigit() and len(t) < 20 for t in (first, last) if t
+    ):
+        return None
+    if not first:
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), min(size, int(last) + 1) if last else size
+    if start >= stop:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+    return start, stop

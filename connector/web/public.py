@@ -1,0 +1,61 @@
+"""The public listener: the protocol, the DID document, the data plane. Nothing for the operator."""
+
+import ssl
+
+from aiohttp import web
+
+from connector.node import Node
+from connector.vc import did as did_web
+from connector.web import data, dsp
+from connector.web.dsp import NODE
+from connector.web.rendering import json
+
+
+def application(node: Node) -> web.Application:
+    """The routes of a node as peers see them."""
+    app = web.Application(client_max_size=node.limits.message_bytes)
+    app[NODE] = node
+    app.add_routes([*dsp.routes(), *data.routes(), web.get("/healthz", _health)])
+    if node.key is not None:
+        path = "/" + did_web.document_url(node.participant).split("/", 3)[3]
+        app.router.add_get(path, _did)
+    return app
+
+
+async def start(node: Node) -> tuple[web.AppRunner, int]:
+    """Listen; the runner to clean up, and the port (the system's choice if the settings say 0)."""
+    public = node.config.public
+    return await listen(application(node), public.host, public.port, _tls(node))
+
+
+async def listen(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[web.AppRunner, int]:
+    """Serve an application without access log (it would cost more than the requests)."""
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, handler_cancellation=False)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
+    await site.start()
+    return runner, runner.addresses[0][1]
+
+
+def _tls(node: Node) -> ssl.SSLContext | None:
+    public = node.config.public
+    if public.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(public.tls_certificate, public.tls_key)
+    return context
+
+
+async def _did(request: web.Request) -> web.Response:
+    """Our DID document."""
+    response = json(request.app[NODE].did_document())
+    response.headers["Content-Type"] = "application/did+json"
+    response.headers["Cache-Control"] = "max-age=300"
+    return response
+
+
+async def _health(request: web.Request) -> web.Response:
+    """Alive; says nothing about the node."""
+    return web.Response(text="ok\n")

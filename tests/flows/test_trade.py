@@ -1,0 +1,72 @@
+"""Two nodes that have never met: catalog, negotiation, transfer, bytes, over real sockets."""
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from connector.flows.peers import Peer
+from tests.nodes import Running, running, until
+
+OPEN = {"open": {"offer": "everyone", "allow": "use"}}
+PASSPORT = {
+    "id": "urn:uuid:5f0d9e3c-6f1d-4c0c-9d9b-0d6f6f1c2a10",
+    "title": "Passport",
+    "properties": {"category": "EV"},
+    "offers": ["open"],
+    "source": {"inline": {"hello": "battery"}},
+}
+
+
+async def agree(consumer: Running, provider: Running, dataset_id: str = PASSPORT["id"]) -> str:
+    """Negotiate the first offer for a dataset; the agreement's id."""
+    peer = await consumer.node.peers.find(provider.did)
+    dataset = await consumer.node.peers.dataset(peer, dataset_id)
+    offer = {**dataset["hasPolicy"][0], "target": dataset_id}
+    process = await consumer.node.negotiations.request(peer.participant, peer.address, offer)
+    done = await until(consumer, process.pid, "FINALIZED")
+    assert done.state == "FINALIZED", done.reason
+    return done.details["agreement"]
+
+
+async def test_a_consumer_gets_the_bytes_of_a_dataset(tmp_path: Path) -> None:
+    """From a DID alone a consumer finds the catalog, negotiates, transfers and reads the data."""
+    async with running(tmp_path / "p", OPEN, [PASSPORT]) as provider, running(tmp_path / "c") as consumer:
+        peer = await consumer.node.peers.find(provider.did)
+        assert peer == Peer(provider.did, f"{provider.url}/dsp")
+        catalog, following = await consumer.node.peers.catalog(peer)
+        assert [d["@id"] for d in catalog["dataset"]] == [PASSPORT["id"]]
+        assert following is None
+        agreement = await agree(consumer, provider)
+        transfer = await consumer.node.transfers.request(agreement)
+        started = await until(consumer, transfer.pid, "STARTED")
+        assert started.state == "STARTED", started.reason
+        address = consumer.node.peers.data_address(transfer.pid)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(
+                address.endpoint, headers={"Authorization": address.authorization}
+            ) as answer:
+                assert answer.status == 200
+                assert await answer.json() == {"hello": "battery"}
+            async with session.get(address.endpoint) as answer:
+                assert answer.status == 401
+    lines = provider.node.audit.tail(10)
+    assert [line["permitted"] for line in lines] == [True]
+
+
+async def test_a_url_finds_a_peer_too(tmp_path: Path) -> None:
+    """The version document says who the participant is."""
+    async with running(tmp_path / "p") as provider, running(tmp_path / "c") as consumer:
+        assert await consumer.node.peers.find(provider.url) == await consumer.node.peers.find(provider.did)
+
+
+@pytest.mark.parametrize(
+    "rules", [{"permission": [{"action": "sell"}]}, {"prohibition": [{"action": "use"}]}]
+)
+async def test_other_terms_are_countered_with_ours(tmp_path: Path, rules: dict) -> None:
+    """A consumer that asks for other terms gets the provider's own as a counter-offer, to decide about."""
+    async with running(tmp_path / "p", OPEN, [PASSPORT]) as provider, running(tmp_path / "c") as consumer:
+        offer = {"@type": "Offer", "@id": "urn:uuid:mine", "target": PASSPORT["id"], **rules}
+        process = await consumer.node.negotiations.request(provider.did, f"{provider.url}/dsp", offer)
+        offered = await until(consumer, process.pid, "OFFERED")
+        assert offered.details["offer"]["permission"] == [{"action": "use"}]
