@@ -1,0 +1,118 @@
+"""The catalog, and the example data space of five operators: files, ids, offers, readers."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.passports import documents
+from tests.passports.documents import CATALOG, DATASPACE
+
+OPERATORS = ("cathode-supplier", "cell-maker", "oem", "recycler", "authority")
+OPERATOR = pytest.mark.parametrize("operator", OPERATORS)
+DIDS = {f"${{{name.upper().replace('-', '_')}_DID}}" for name in OPERATORS}
+PLACEHOLDERS = DIDS | {"${PASSPORTS}", "${DISMANTLING_LASTS}"}
+KNOWN_KEYS = {"id", "title", "description", "keywords", "properties", "offers", "source", "_in"}
+
+
+def _file(dataset: dict[str, Any]) -> Path:
+    written: str = dataset["source"]["file"].replace("${PASSPORTS}", str(CATALOG))
+    return Path(dataset["_in"]).parent / written
+
+
+def _offered(operator: str) -> dict[str, set[str] | str]:
+    """For each dataset of an operator: `everyone`, or the partners who see an offer."""
+    rules = documents.policies(DATASPACE / operator / "policies")
+    seen: dict[str, set[str] | str] = {}
+    for dataset in documents.datasets(DATASPACE / operator / "catalog"):
+        (policy,) = dataset["offers"]
+        offer = rules[policy]["offer"]
+        seen[dataset["id"]] = offer if offer == "everyone" else set(offer["partners"])
+    return seen
+
+
+ALL = [
+    *documents.datasets(CATALOG),
+    *(entry for operator in OPERATORS for entry in documents.datasets(DATASPACE / operator / "catalog")),
+]
+
+
+@pytest.mark.parametrize("dataset", ALL, ids=lambda entry: entry["id"])
+def test_a_dataset_is_the_document_it_names(dataset: dict[str, Any]) -> None:
+    """The file of each dataset exists, is JSON-LD, and its @id is the dataset's id, so the id is stable."""
+    assert dataset.keys() <= KNOWN_KEYS
+    assert documents.read(_file(dataset))["@id"] == dataset["id"]
+    assert dataset["source"]["media_type"] == "application/ld+json"
+    assert all(isinstance(value, str) for value in dataset["properties"].values())
+
+
+def test_each_file_is_in_a_catalog() -> None:
+    """No passport part and no supplier document is forgotten."""
+    assert {_file(dataset).resolve() for dataset in ALL} == set(documents.every())
+
+
+@pytest.mark.parametrize("folder", [CATALOG, *(DATASPACE / operator / "catalog" for operator in OPERATORS)])
+def test_ids_stand_once(folder: Path) -> None:
+    """A node never declares one id twice."""
+    ids = [dataset["id"] for dataset in documents.datasets(folder)]
+    assert len(ids) == len(set(ids))
+
+
+@OPERATOR
+def test_offers_name_policies_of_the_operator(operator: str) -> None:
+    """Each offer's policy stands among the operator's policies, and each policy is used."""
+    rules = documents.policies(DATASPACE / operator / "policies")
+    declared = documents.datasets(DATASPACE / operator / "catalog")
+    used = {name for entry in declared for name in entry["offers"]}
+    assert used == rules.keys()
+
+
+@OPERATOR
+def test_placeholders_are_the_ones_explained(operator: str) -> None:
+    """What a program has to fill in is exactly what the README lists."""
+    readme = (DATASPACE / "README.md").read_text(encoding="utf-8")
+    for path in (DATASPACE / operator).rglob("*.yaml"):
+        found = set(re.findall(r"\$\{\w+\}", path.read_text(encoding="utf-8")))
+        assert found <= PLACEHOLDERS
+        assert all(placeholder in readme for placeholder in found)
+
+
+def test_carbon_data_goes_to_customers_only() -> None:
+    """The cathode supplier's data is for the cell maker and the OEM, the cell maker's for the OEM."""
+    assert list(_offered("cathode-supplier").values()) == [{"${CELL_MAKER_DID}", "${OEM_DID}"}]
+    assert list(_offered("cell-maker").values()) == [{"${OEM_DID}"}, {"${OEM_DID}"}]
+
+
+def test_each_point_has_its_readers() -> None:
+    """Point 1 is for everyone, points 2 and 4 for the recycler, point 3 for the authority: not nested."""
+    readers = {
+        "public": "everyone",
+        "dismantling": {"${RECYCLER_DID}"},
+        "test-reports": {"${AUTHORITY_DID}"},
+        "use-data": {"${RECYCLER_DID}"},
+    }
+    for dataset, seen in _offered("oem").items():
+        part = dataset.rpartition("/")[2]
+        if part in readers:
+            assert seen == readers[part], dataset
+
+
+def test_partners_in_the_offer_are_those_of_the_terms() -> None:
+    """Whoever sees an offer may use the data, and nobody else."""
+    for operator in OPERATORS:
+        for name, policy in documents.policies(DATASPACE / operator / "policies").items():
+            if policy["offer"] != "everyone":
+                assert {"participant": policy["offer"]["partners"]} in policy["when"], name
+
+
+def test_the_dismantling_policy_ends() -> None:
+    """The recycler's access ends a while after the agreement; how long is for the program to say."""
+    policy = documents.policies(DATASPACE / "oem" / "policies")["dismantling"]
+    assert {"for": "${DISMANTLING_LASTS}"} in policy["when"]
+
+
+@pytest.mark.parametrize("operator", ["recycler", "authority"])
+def test_who_only_asks_offers_nothing(operator: str) -> None:
+    """Recycler and authority have an empty catalog."""
+    assert documents.datasets(DATASPACE / operator / "catalog") == []
