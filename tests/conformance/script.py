@@ -13,7 +13,6 @@ from connector.dsp.terms import HTTP_PULL, Kind
 Case = dict[str, str]
 
 KIT = "TCK_PARTICIPANT"  # who every caller is
-NODE = "anode"  # who the node is
 
 # The node as provider.
 PROVIDER_NEGOTIATIONS: dict[str, Case] = {
@@ -109,8 +108,9 @@ def offer(dataset: str) -> str:
     return f"CD123:{dataset}:456"
 
 
-def settings(base: str, dsp: str, hooks: str) -> dict[str, str]:
-    """The kit's settings for a node whose version document is under `base`, its protocol under `dsp`.
+def settings(participant: str, base: str, dsp: str, hooks: str) -> dict[str, str]:
+    """The kit's settings for the node of `participant`: its version document is under `base`, its protocol
+    under `dsp`.
 
     `hooks` + `/negotiations` and `/transfers` make the node start a process; they take plain JSON:
     `{"providerId", "offerId", "datasetId", "connectorAddress"}`, `{"providerId", "agreementId", "format",
@@ -118,7 +118,7 @@ def settings(base: str, dsp: str, hooks: str) -> dict[str, str]:
     """
     connector = "dataspacetck.dsp.connector"
     found = {
-        f"{connector}.agent.id": NODE,
+        f"{connector}.agent.id": participant,
         f"{connector}.http.url": dsp,
         f"{connector}.http.base.url": base,
         f"{connector}.negotiation.initiate.url": f"{hooks}/negotiations",

@@ -9,7 +9,7 @@ from tests.conformance.artifacts import HERE
 
 def test_every_test_of_the_kit_is_scripted_and_set() -> None:
     """Each of the kit's negotiation and transfer tests finds its id in the settings and a case for it."""
-    settings = script.settings("http://base", "http://base/dsp", "http://hooks")
+    settings = script.settings("did:web:node", "http://base", "http://base/dsp", "http://hooks")
     titles = (HERE / "dsp" / "tests.txt").read_text().splitlines()
     assert len(titles) == 65
     for title in titles:
