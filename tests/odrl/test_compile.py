@@ -1,0 +1,416 @@
+"""Decisions: closed world, reasons, and the moment when the answer changes."""
+
+import math
+import operator
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connector.errors import LocalProtocolError
+from connector.odrl.canonical import digest
+from connector.odrl.compile import Cache, compile_policy
+from connector.odrl.model import OPERATORS, parse
+from connector.odrl.operands import IN_FORCE_DATE, OPERANDS, PARTICIPANT, Condition, Facts, Operand
+
+NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC).timestamp()
+ME = "did:web:me.example"
+
+
+def until(moment="2026-11-23T04:00:00Z", how="lteq"):
+    return {"leftOperand": "odrl:dateTime", "operator": how, "rightOperand": moment}
+
+
+def for_(span="P90D", how="lteq"):
+    return {"leftOperand": "elapsedTime", "operator": how, "rightOperand": span}
+
+
+def participant(*names, how="isAnyOf"):
+    return {"leftOperand": PARTICIPANT, "operator": how, "rightOperand": list(names)}
+
+
+UNKNOWN = {"leftOperand": "partner", "operator": "eq", "rightOperand": "gold"}
+PAST, FUTURE = until("2020-01-01T00:00:00Z"), until("2030-01-01T00:00:00Z")
+
+
+def policy(*constraints, **members):
+    rules = {"permission": [{"action": "use", "constraint": list(constraints)}]}
+    return parse({"@id": "x", "@type": "Offer", **rules, **members})
+
+
+def decide(*constraints, facts=None, **members):
+    return compile_policy(policy(*constraints, **members)).decide(facts or Facts(NOW, ME, NOW))
+
+
+def codes(decision):
+    return [reason.code for reason in decision.reasons]
+
+
+def test_a_permission_without_constraints_allows():
+    """What is allowed without a condition is allowed, and only that action."""
+    assert decide().permitted
+    assert codes(decide(facts=Facts(NOW, ME, action="read"))) == ["no-permission"]
+
+
+def test_an_empty_policy_denies():
+    """No rules allow nothing, and so do prohibitions alone."""
+    assert codes(decide(permission=[])) == ["empty-policy"]
+    forbidden = [{"action": "use", "constraint": [PAST]}]
+    assert codes(decide(permission=[], prohibition=forbidden)) == ["no-permission"]
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "path"),
+    [
+        (
+            {"permission": [{"action": "use", "constraint": [UNKNOWN]}]},
+            "unknown-operand",
+            "permission[0].constraint[0]",
+        ),
+        (
+            {"permission": [{"action": "use", "constraint": [until(how="isAnyOf")]}]},
+            "unknown-operator",
+            "permission[0].constraint[0]",
+        ),
+        (
+            {"permission": [{"action": "use", "constraint": [until("tomorrow")]}]},
+            "unreadable-value",
+            "permission[0].constraint[0]",
+        ),
+        (
+            {"permission": [{"action": "use", "constraint": [{"or": []}]}]},
+            "empty-constraint",
+            "permission[0].constraint[0].or",
+        ),
+        (
+            {"permission": [{"action": "use", "constraint": [FUTURE | {"unit": "x"}]}]},
+            "unread-term",
+            "permission[0].constraint[0].unit",
+        ),
+        ({"permission": [{"action": "read"}]}, "unknown-action", "permission[0].action"),
+        ({"permission": [{"action": "use", "refinement": {}}]}, "unread-term", "permission[0].refinement"),
+        (
+            {"permission": [{"action": "use", "duty": [{"action": "delete"}]}]},
+            "duty-not-tracked",
+            "permission[0].duty[0]",
+        ),
+        ({"obligation": [{"action": "inform"}]}, "duty-not-tracked", "obligation[0]"),
+        ({"profile": "https://example.org/profile"}, "unknown-profile", "profile"),
+        ({"inheritFrom": "urn:parent"}, "unread-term", "inheritFrom"),
+        ({"prohibition": [{"action": "distribute"}]}, "unknown-action", "prohibition[0].action"),
+        (
+            {"prohibition": [{"action": "use", "constraint": [PAST, UNKNOWN]}]},
+            "unknown-operand",
+            "prohibition[0].constraint[1]",
+        ),
+        (
+            {"prohibition": [{"action": "use", "constraint": [{"or": [PAST, UNKNOWN]}]}]},
+            "unknown-operand",
+            "prohibition[0].constraint[0].or[1]",
+        ),
+    ],
+)
+def test_what_cannot_be_evaluated_denies_with_a_reason(members, code, path):
+    """Whatever this node does not know denies, is found at compile time, and is named with its path."""
+    compiled = compile_policy(policy(**members))
+    decision = compiled.decide(Facts(NOW, ME, NOW))
+    assert not decision.permitted
+    assert [(r.code, r.path) for r in decision.reasons] == [(code, path)]
+    assert decision.reasons == compiled.problems
+    assert compiled.next_change(Facts(NOW, ME, NOW)) is None
+    assert decision.reasons[0].sentence().endswith(".")
+
+
+def test_any_permission_is_enough():
+    """Permissions are alternatives: one that can't be evaluated does not spoil another."""
+    bad, good = {"action": "use", "constraint": [UNKNOWN]}, {"action": "use", "constraint": [FUTURE]}
+    assert decide(permission=[bad, good]).permitted
+    assert decide({"or": [UNKNOWN, FUTURE]}).permitted
+    assert not decide({"xone": [UNKNOWN, FUTURE]}).permitted
+    assert not decide({"and": [UNKNOWN, FUTURE]}).permitted
+
+
+def test_a_prohibition_wins():
+    """A prohibition denies if it holds, has no condition or can't be told, and not if it does not hold."""
+    for constraints in ([], [FUTURE], [{"or": [PAST, FUTURE]}]):
+        decision = decide(prohibition=[{"action": "use", "constraint": constraints}])
+        assert codes(decision) == ["prohibited"]
+        assert decision.reasons[0].path == "prohibition[0]"
+    assert decide(prohibition=[{"action": "use", "constraint": [FUTURE, PAST]}]).permitted
+    unsure = [{"action": "use", "constraint": [for_()]}]
+    assert not decide(prohibition=unsure, facts=Facts(NOW, ME, agreed_at=None)).permitted
+
+
+@pytest.mark.parametrize(
+    ("connective", "truths", "holds"),
+    [
+        ("and", "11", True),
+        ("and", "10", False),
+        ("andSequence", "11", True),
+        ("andSequence", "01", False),
+        ("or", "01", True),
+        ("or", "00", False),
+        ("xone", "010", True),
+        ("xone", "110", False),
+        ("xone", "000", False),
+    ],
+)
+def test_connectives(connective, truths, holds):
+    """`and` wants all, `or` one, `xone` exactly one; a sequence is all, as nothing we know has an order."""
+    parts = [FUTURE if truth == "1" else PAST for truth in truths]
+    decision = decide({connective: parts})
+    assert decision.permitted is holds
+    assert bool(decision.reasons) is not holds
+
+
+def test_a_missing_agreement_denies():
+    """Time since an agreement that does not exist is not known, so no condition on it holds."""
+    nobody = Facts(NOW, ME, agreed_at=None)
+    for how in ("lteq", "gteq"):
+        assert codes(decide(for_(how=how), facts=nobody)) == ["fact-missing"]
+    assert not decide({"xone": [for_(), FUTURE]}, facts=nobody).permitted
+    assert decide({"or": [for_(), FUTURE]}, facts=nobody).permitted
+
+
+@pytest.mark.parametrize("how", ["lt", "lteq", "gt", "gteq", "eq", "neq"])
+@pytest.mark.parametrize("after", [-1.0, 0.0, 1.0])
+def test_instants_compare_as_written(how, after):
+    """Date and time, EDC's date in force, and both of its notations compare to the instant itself."""
+    holds = {"lteq": operator.le, "gteq": operator.ge, "neq": operator.ne}.get(how) or getattr(operator, how)
+    instant = until("2026-11-23T05:00:00+01:00", how)
+    facts = Facts(NOW + after, ME, agreed_at=NOW - 86400)
+    in_force = instant | {"leftOperand": "inForceDate"}
+    offset = {"leftOperand": IN_FORCE_DATE, "operator": how, "rightOperand": "contractAgreement+1d"}
+    for constraint in (instant, in_force, offset, offset | {"rightOperand": "contractagreement+24h"}):
+        assert decide(constraint, facts=facts).permitted is holds(after, 0.0)
+    if how not in ("eq", "neq"):
+        assert decide(for_("P1D", how), facts=facts).permitted is holds(after, 0.0)
+
+
+def test_participants_are_compared_by_id():
+    """A participant is one of those named, or none of them."""
+    assert decide(participant("did:web:other.example", ME)).permitted
+    assert not decide(participant("did:web:other.example")).permitted
+    assert not decide(participant(ME, how="isNoneOf")).permitted
+    assert decide(participant(ME, how="eq")).permitted
+    assert codes(decide(participant("a", "b", how="eq"))) == ["unreadable-value"]
+    assert codes(decide(participant())) == ["unreadable-value"]
+
+
+def test_reasons_say_what_to_do():
+    """A reason names operand, what is expected and what is seen, in a sentence with the next step."""
+    decision = decide(until(), facts=Facts(NOW + 65, ME, NOW))
+    (reason,) = decision.reasons
+    assert reason.sentence() == (
+        "The permission ended on 23 November 2026 04:00 UTC; it is now 23 November 2026 04:01:05 UTC: "
+        "ask the provider for a new offer."
+    )
+    assert reason.sentence(redacted=True) == reason.sentence()
+    assert reason.expected == "until 23 November 2026 04:00 UTC"
+    assert (reason.code, reason.path) == ("constraint-not-satisfied", "permission[0].constraint[0]")
+    assert reason.operator == "lteq"
+
+
+def test_partners_are_not_told_of_each_other():
+    """The redacted sentence does not name the participants that the policy is for."""
+    (reason,) = decide(participant("did:web:secret.example")).reasons
+    assert "secret" in reason.sentence()
+    assert "secret" not in reason.sentence(redacted=True)
+    assert "secret" not in str(reason.public)
+
+
+def test_the_answer_changes_when_it_is_said_to():
+    """The next change is the first moment of the other answer: just after an inclusive end."""
+    facts = Facts(NOW - 100, ME, NOW - 100)
+    assert compile_policy(policy(until(how="lteq"))).next_change(facts) == math.nextafter(NOW, math.inf)
+    assert compile_policy(policy(until(how="lt"))).next_change(facts) == NOW
+    assert compile_policy(policy(until(how="gteq"))).next_change(facts) == NOW
+    assert compile_policy(policy(for_("PT5S", "lt"))).next_change(facts) == NOW - 95
+    assert compile_policy(policy(until(how="lt"), participant("other"))).next_change(facts) is None
+    assert compile_policy(policy()).next_change(facts) is None
+
+
+def test_calendar_spans_end_on_the_same_day():
+    """A month or a year ends on the same day of the calendar, or on the last of a shorter month."""
+    agreed = datetime(2027, 1, 31, 12, 0, tzinfo=UTC).timestamp()
+    end = datetime(2027, 2, 28, 12, 0, tzinfo=UTC).timestamp()
+    assert compile_policy(policy(for_("P1M", "lt"))).next_change(Facts(agreed, ME, agreed)) == end
+    assert compile_policy(policy(for_("P9999Y"))).decide(Facts(agreed, ME, agreed)).permitted
+
+
+def test_long_policies_name_a_moment_that_may_be_early():
+    """For hundreds of windows the next change is where something may change: deciding again is cheap."""
+    windows = [
+        {"and": [until(f"{year}-01-01T00:00:00Z", "gteq"), until(f"{year}-07-01T00:00:00Z", "lt")]}
+        for year in range(2000, 2262)
+    ]
+    compiled = compile_policy(policy({"or": windows}))
+    middle = datetime(2100, 3, 1, tzinfo=UTC).timestamp()
+    assert compiled.decide(Facts(middle, ME)).permitted
+    assert compiled.next_change(Facts(middle, ME)) == datetime(2100, 7, 1, tzinfo=UTC).timestamp()
+    assert not compiled.decide(Facts(middle + 180 * 86400, ME)).permitted
+    assert len(compiled.decide(Facts(middle + 180 * 86400, ME)).reasons) == 20
+
+
+def test_operands_are_a_plain_mapping():
+    """Another operand is one more entry: it needs a name, operators and a way to make a condition."""
+
+    def condition(how, value):
+        if value not in ("gold", "silver"):
+            raise ValueError("must be gold or silver")
+        return Condition(
+            holds=lambda facts: facts.participant.endswith(value),
+            says=f"by {value} partners",
+            public="by certain partners",
+            seen=lambda facts: facts.participant,
+            refusal=lambda facts, redacted: f"Only {value} partners may.",
+            changes=lambda facts: (),
+        )
+
+    known = {**OPERANDS, "partner": Operand("partner level", ("eq",), condition)}
+    gold = compile_policy(policy(UNKNOWN), known=known)
+    assert gold.decide(Facts(NOW, "urn:gold")).permitted
+    assert gold.decide(Facts(NOW, "urn:lead")).reasons[0].sentence() == "Only gold partners may."
+    bad = compile_policy(policy(UNKNOWN | {"rightOperand": "tin"}), known=known)
+    assert bad.problems[0].sentence() == "partner level: must be gold or silver."
+
+
+def test_the_cache_is_bounded_and_checks_what_it_loads():
+    """A policy is compiled once per digest, the least used go first, and a wrong one is not taken."""
+    cache = Cache(size=2)
+    first, second, third = (policy(until(f"203{n}-01-01T00:00:00Z")) for n in range(3))
+    compiled = cache.compiled_for(digest(first), lambda: first)
+    assert cache.compiled_for(digest(first), lambda: pytest.fail("compiled twice")) is compiled
+    cache.compiled_for(digest(second), lambda: second)
+    cache.compiled_for(digest(first), lambda: first)
+    cache.compiled_for(digest(third), lambda: third)
+    assert len(cache) == 2
+    assert cache.compiled_for(digest(first), lambda: pytest.fail("was dropped")) is compiled
+    with pytest.raises(LocalProtocolError, match="digest"):
+        cache.compiled_for(digest(second), lambda: first)
+
+
+# A second evaluator, written from the rules in words and walking the document each time.
+
+
+def _naive_atom(atom, facts):
+    compare = {"lteq": operator.le, "gteq": operator.ge, "neq": operator.ne}
+    left, how, right = atom["leftOperand"], atom["operator"], atom["rightOperand"]
+    if left == PARTICIPANT and how in ("isAnyOf", "isNoneOf"):
+        return (facts.participant in right) == (how == "isAnyOf")
+    if left == "odrl:dateTime" and how in ("lt", "lteq", "gt", "gteq", "eq", "neq"):
+        span = facts.now - datetime.fromisoformat(right).timestamp()
+    elif left == "elapsedTime" and how in ("lt", "lteq", "gt", "gteq"):
+        if facts.agreed_at is None:
+            return None
+        span = facts.now - facts.agreed_at - int(right.removeprefix("PT").removesuffix("S"))
+    else:
+        return "unknown"
+    return (compare.get(how) or getattr(operator, how))(span, 0)
+
+
+def _naive(node, facts):
+    if "leftOperand" in node:
+        return _naive_atom(node, facts)
+    ((how, parts),) = node.items()
+    values = [_naive(part, facts) for part in parts]
+    if how == "or":
+        values = [value for value in values if value != "unknown"]
+    if not values or "unknown" in values:
+        return "unknown"
+    if how == "or":
+        return True if True in values else None if None in values else False
+    if how == "xone":
+        if values.count(True) > 1:
+            return False
+        return None if None in values else True in values
+    return False if False in values else None if None in values else True
+
+
+def _mentions_unknown(node, facts):
+    if "leftOperand" in node:
+        return _naive_atom(node, facts) == "unknown"
+    ((_, parts),) = node.items()
+    return not parts or any(_mentions_unknown(part, facts) for part in parts)
+
+
+def _naive_decision(document, facts):
+    for rule in document["prohibition"]:
+        if any(_mentions_unknown(c, facts) for c in rule["constraint"]):
+            return False
+    for rule in document["prohibition"]:
+        if all(_naive(c, facts) is not False for c in rule["constraint"]):
+            return False
+    return any(all(_naive(c, facts) is True for c in rule["constraint"]) for rule in document["permission"])
+
+
+atoms = st.one_of(
+    st.builds(
+        lambda second, how: until(f"1970-01-01T00:00:{second:02}+00:00", how),
+        st.integers(0, 9),
+        st.sampled_from(OPERATORS),
+    ),
+    st.builds(
+        lambda seconds, how: for_(f"PT{seconds}S", how),
+        st.integers(0, 9),
+        st.sampled_from(["lt", "lteq", "gt", "gteq", "eq"]),
+    ),
+    st.builds(
+        lambda names, how: participant(*names, how=how),
+        st.lists(st.sampled_from("ab"), min_size=1, max_size=2),
+        st.sampled_from(["isAnyOf", "isNoneOf", "hasPart"]),
+    ),
+)
+trees = st.recursive(
+    atoms,
+    lambda inner: st.builds(
+        lambda how, parts: {how: parts},
+        st.sampled_from(["and", "or", "xone", "andSequence"]),
+        st.lists(inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+rules = st.builds(lambda c: {"action": "use", "constraint": c}, st.lists(trees, max_size=2))
+documents = st.builds(
+    lambda permission, prohibition: {
+        "@id": "x",
+        "@type": "Offer",
+        "permission": permission,
+        "prohibition": prohibition,
+    },
+    st.lists(rules, max_size=3),
+    st.lists(rules, max_size=1),
+)
+facts = st.builds(
+    Facts,
+    st.integers(0, 24).map(lambda half: half / 2),
+    st.sampled_from("abc"),
+    st.none() | st.integers(0, 6).map(float),
+    st.just("use"),
+)
+
+
+@settings(max_examples=500)
+@given(documents, facts)
+def test_compiled_and_naive_evaluation_agree(document, facts):
+    """The compiled policy decides as the second evaluator does, and a no always has a reason."""
+    decision = compile_policy(parse(document)).decide(facts)
+    assert decision.permitted is _naive_decision(document, facts)
+    assert bool(decision.reasons) is not decision.permitted
+    assert all(reason.sentence(redacted=True) for reason in decision.reasons)
+
+
+@settings(max_examples=300)
+@given(documents, facts)
+def test_between_now_and_the_next_change_nothing_changes(document, facts):
+    """Up to the next change the answer stays, at the next change it is another, and never again if none."""
+    compiled = compile_policy(parse(document))
+    change = compiled.next_change(facts)
+    now = compiled.decide(facts).permitted
+    for later in (facts.now + step / 4 for step in range(120)):
+        if change is None or later < change:
+            assert compiled.decide(facts._replace(now=later)).permitted is now
+    if change is not None:
+        assert change > facts.now
+        assert compiled.decide(facts._replace(now=change)).permitted is not now
