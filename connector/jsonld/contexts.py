@@ -109,9 +109,12 @@ def foreign_spellings() -> frozenset[str]:
     """Each way to write a protocol term as a key that is not its plain name: prefixed, or in full.
 
     A document without one of these, under the protocol's own context, already is in its compact form.
+    Dublin Core is left out: `dct:format` of a Dataset, a media type, is not the protocol's `format`.
     """
     spellings: set[str] = set()
     for full in terms():
+        if full.startswith(prefixes()["dct"]):
+            continue
         spellings.add(full)
         spellings.update(f"{p}:{full[len(n) :]}" for p, n in prefixes().items() if full.startswith(n))
         if full.startswith(DSPACE):

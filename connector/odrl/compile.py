@@ -6,15 +6,23 @@ and always forbids when it stands in a prohibition. Of several permissions any o
 constraints must all hold; a prohibition wins over every permission. A counterparty's policy never raises.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from connector.errors import LocalProtocolError
 from connector.odrl import operands
-from connector.odrl.canonical import digest
-from connector.odrl.model import Connective, Constraint, LogicalConstraint, Policy, Rule, short
+from connector.odrl.model import Connective, Constraint, LogicalConstraint, Policy, Rule, Unread, short
 from connector.odrl.operands import OPERANDS, Condition, Facts, Operand
+
+__all__ = [
+    "PERMITTED",
+    "Compiled",
+    "Decision",
+    "Facts",  # what it decides from, at hand where deciding is
+    "Reason",
+    "compile_policy",
+    "compiled_for",
+]
 
 ACTIONS = frozenset({"use"})
 PROFILES: frozenset[str] = frozenset()
@@ -88,34 +96,10 @@ class Compiled:
         return next((t for t in moments if (self._allows(facts._replace(now=t)) is True) != now), None)
 
 
-class Cache:
-    """Compiled policies by the digest of their rules; the least recently used go first."""
-
-    def __init__(self, size: int = 4096, known: Mapping[str, Operand] = OPERANDS) -> None:
-        self._size = size
-        self._known = known
-        self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
-
-    def compiled_for(self, name: str, load: Callable[[], Policy], action: str = "use") -> Compiled:
-        """The policy whose `canonical.digest` is `name`; `load` is called when it is not here yet.
-
-        :raises LocalProtocolError: `load` gave another policy: the stored digest and rules disagree.
-        """
-        key = (name, action)
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            policy = load()
-            if digest(policy) != name:
-                raise LocalProtocolError(f"The stored policy is not the one with digest {name}.")
-            compiled = self._compiled[key] = compile_policy(policy, action, self._known)
-            if len(self._compiled) > self._size:
-                self._compiled.popitem(last=False)
-        else:
-            self._compiled.move_to_end(key)
-        return compiled
-
-    def __len__(self) -> int:
-        return len(self._compiled)
+def compiled_for(policy: Policy, action: str = "use") -> Compiled:
+    """The policy ready to decide. Policies with the same rules share one; the 1,024 last used are kept."""
+    rules = (policy.permission, policy.prohibition, policy.obligation)
+    return _compiled(*rules, policy.profile, policy.unread, action)
 
 
 def compile_policy(policy: Policy, action: str = "use", known: Mapping[str, Operand] = OPERANDS) -> Compiled:
@@ -151,6 +135,19 @@ def compile_policy(policy: Policy, action: str = "use", known: Mapping[str, Oper
         allows = _unless([node.holds for node in forbids], allows)
     turns = tuple(turn for node in (*grants, *forbids) for turn in node.turns)
     return Compiled(action, tuple(problems), allows, why, turns)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(
+    permission: tuple[Rule, ...],
+    prohibition: tuple[Rule, ...],
+    obligation: tuple[Rule, ...],
+    profile: tuple[str, ...],
+    unread: Unread,
+    action: str,
+) -> Compiled:
+    policy = Policy("Set", None, permission, prohibition, obligation, profile=profile, unread=unread)
+    return compile_policy(policy, action)
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,6 +262,13 @@ def test_values_may_be_prefixed_under_the_protocols_context():
     assert message({**EVENT, "eventType": "dspace:ACCEPTED"}) == EVENT
 
 
+def test_descriptions_do_not_make_a_catalog_foreign():
+    """Dublin Core and DCAT descriptions under the protocol's context stay on the fast path."""
+    described = {**CATALOG["dataset"][0], "dct:title": "Cells", "dct:format": "application/ld+json"}
+    catalog = {**CATALOG, "dataset": [described | {"dcat:keyword": ["x"]}] * 1000}
+    assert message(catalog) is catalog
+
+
 def test_foreign_properties_are_kept_with_their_names():
     """What is not the protocol's survives under a prefix or its IRI, so that a catalog keeps its titles."""
     foreign = {"@type": "dcat:Catalog", "dct:title": "Cells", "https://example.org/x": {"@id": "urn:y"}}

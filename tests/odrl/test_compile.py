@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.errors import LocalProtocolError
-from connector.odrl.canonical import digest
-from connector.odrl.compile import Cache, compile_policy
-from connector.odrl.model import OPERATORS, parse
-from connector.odrl.operands import IN_FORCE_DATE, OPERANDS, PARTICIPANT, Condition, Facts, Operand
+from connector.odrl.compile import Facts, compile_policy, compiled_for
+from connector.odrl.model import OPERATORS, agreement, parse
+from connector.odrl.operands import IN_FORCE_DATE, OPERANDS, PARTICIPANT, Condition, Operand
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC).timestamp()
 ME = "did:web:me.example"
@@ -276,19 +274,15 @@ def test_operands_are_a_plain_mapping():
     assert bad.problems[0].sentence() == "partner level: must be gold or silver."
 
 
-def test_the_cache_is_bounded_and_checks_what_it_loads():
-    """A policy is compiled once per digest, the least used go first, and a wrong one is not taken."""
-    cache = Cache(size=2)
-    first, second, third = (policy(until(f"203{n}-01-01T00:00:00Z")) for n in range(3))
-    compiled = cache.compiled_for(digest(first), lambda: first)
-    assert cache.compiled_for(digest(first), lambda: pytest.fail("compiled twice")) is compiled
-    cache.compiled_for(digest(second), lambda: second)
-    cache.compiled_for(digest(first), lambda: first)
-    cache.compiled_for(digest(third), lambda: third)
-    assert len(cache) == 2
-    assert cache.compiled_for(digest(first), lambda: pytest.fail("was dropped")) is compiled
-    with pytest.raises(LocalProtocolError, match="digest"):
-        cache.compiled_for(digest(second), lambda: first)
+def test_policies_with_the_same_rules_share_one_compilation():
+    """An offer and the agreement made of it are compiled once; another action is another decision."""
+    offered = policy(FUTURE)
+    agreed = agreement(
+        offered, id_="urn:a", target="t", assigner="p", assignee="c", timestamp="2026-11-23T04:00:00Z"
+    )
+    assert compiled_for(agreed) is compiled_for(offered)
+    assert compiled_for(policy(PAST)) is not compiled_for(offered)
+    assert not compiled_for(offered, "read").decide(Facts(NOW, ME, action="read")).permitted
 
 
 # A second evaluator, written from the rules in words and walking the document each time.
