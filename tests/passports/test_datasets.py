@@ -1,11 +1,14 @@
 """The catalog, and the example data space of five operators: files, ids, offers, readers."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector.flows import publish
+from connector.odrl import authoring
 from tests.passports import documents
 from tests.passports.documents import CATALOG, DATASPACE
 
@@ -110,6 +113,37 @@ def test_the_dismantling_policy_ends() -> None:
     """The recycler's access ends a while after the agreement; how long is for the program to say."""
     policy = documents.policies(DATASPACE / "oem" / "policies")["dismantling"]
     assert {"for": "${DISMANTLING_LASTS}"} in policy["when"]
+
+
+def _filled_in(folder: Path, made: Path) -> Path:
+    """A copy of the folder with a value for each placeholder."""
+    shutil.copytree(folder, made)
+    values = dict.fromkeys(DIDS, "did:web:localhost%3A8081")
+    values |= {"${PASSPORTS}": str(CATALOG), "${DISMANTLING_LASTS}": "8 seconds"}
+    for path in made.rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        for placeholder, value in values.items():
+            text = text.replace(placeholder, value)
+        path.write_text(text, encoding="utf-8")
+    return made
+
+
+@OPERATOR
+def test_a_node_accepts_the_operators_files(operator: str, tmp_path: Path) -> None:
+    """Filled in, an operator's policies and catalog are what a node reads, without a complaint."""
+    folder = _filled_in(DATASPACE / operator, tmp_path / operator)
+    rules = authoring.load([folder / "policies"])
+    for path in (folder / "catalog").glob("*.yaml"):
+        for dataset in publish.read_file(path):
+            assert set(dataset.offers) <= rules.keys()
+
+
+def test_a_node_accepts_the_catalog() -> None:
+    """The product's catalog is offered under the product's policies; only point 1 is open."""
+    rules = authoring.load([documents.ROOT / "policies"])
+    for dataset in publish.read_file(CATALOG / "passports.yaml"):
+        assert set(dataset.offers) <= rules.keys()
+        assert (dataset.offers == ["open"]) == (dataset.properties["point"] == "1")
 
 
 @pytest.mark.parametrize("operator", ["recycler", "authority"])
