@@ -102,7 +102,7 @@ class Network:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        timeout: float = 30,  # noqa: ASYNC109  # the transport's signature
+        timeout: float = 30,
         max_bytes: int = 0,
     ) -> Answer:
         """One exchange, weather permitting. Only messages have weather: what is asked with GET arrives."""
@@ -213,7 +213,7 @@ class Dataspace:
         """Let things happen for so long in simulated time, or until nothing more will happen."""
         limit = self.clock.now() + seconds
         while True:
-            while self._busy():
+            while self._busy():  # noqa: ASYNC110  # quiet is no event: the loop must go round
                 await asyncio.sleep(0)
             if not self.clock.advance(limit):
                 return

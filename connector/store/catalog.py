@@ -122,8 +122,8 @@ def page(connection: sqlite3.Connection, policies: Sequence[str], wanted: Wanted
             return Page(_bodies(connection, found[window.skip :], window.backwards), last)
         last, looked = candidate, looked + 1
         if wanted:
-            offered = [p for p in policies if _offered(connection, p, candidate)]
-        if offered and all(_has_property(connection, name, values, candidate) for name, values in wanted[1:]):
+            offered = _offered(connection, policies, candidate)
+        if offered and _has_properties(connection, wanted[1:], candidate):
             found.append((candidate, offered))
     return Page(_bodies(connection, found[window.skip :], window.backwards), None)
 
@@ -158,22 +158,18 @@ def _run(
     return ((found, label) for (found,) in connection.execute(query, (*key, start)))
 
 
-def _offered(connection: sqlite3.Connection, policy: str, dataset_id: str) -> bool:
-    return (
-        connection.execute(
-            "SELECT 1 FROM offers WHERE policy = ? AND dataset = ?", (policy, dataset_id)
-        ).fetchone()
-        is not None
-    )
+def _offered(connection: sqlite3.Connection, policies: Sequence[str], dataset_id: str) -> list[str]:
+    found = {p for (p,) in connection.execute("SELECT policy FROM offers WHERE dataset = ?", (dataset_id,))}
+    return [p for p in policies if p in found]
 
 
-def _has_property(connection: sqlite3.Connection, name: str, values: Sequence[str], dataset_id: str) -> bool:
-    return any(
-        connection.execute(
-            "SELECT 1 FROM properties WHERE name = ? AND value = ? AND dataset = ?", (name, v, dataset_id)
-        ).fetchone()
-        for v in values
-    )
+def _has_properties(connection: sqlite3.Connection, wanted: Wanted, dataset_id: str) -> bool:
+    """One look-up, however many values are asked for: a filter must not be able to buy work."""
+    if not wanted:
+        return True
+    query = "SELECT name, value FROM properties WHERE dataset = ?"
+    found = dict(connection.execute(query, (dataset_id,)).fetchall())
+    return all(found.get(name) in values for name, values in wanted)
 
 
 def rarest_first(connection: sqlite3.Connection, wanted: Wanted) -> Wanted:

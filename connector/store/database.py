@@ -8,6 +8,7 @@ of their own that sees the last commit.
 """
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -26,15 +27,21 @@ _Piece = tuple[Callable[[Transaction], Any], "asyncio.Future[Any]"]
 
 
 class Database:
-    """An open store. Use it from one event loop."""
+    """An open store. Use it from one event loop.
+
+    :raises Unavailable: the file can't be opened, is no store, or one of another version.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self._path = str(path)
-        self._writer = _connect(self._path)
-        _create(self._writer, self._path)
-        self.read = _connect(self._path)
-        """The connection for reads, in the loop only."""
-        self.read.execute("PRAGMA query_only = 1")
+        try:
+            self._writer = _connect(self._path)
+            _create(self._writer, self._path)
+            self.read = _connect(self._path)
+            """The connection for reads, in the loop only."""
+            self.read.execute("PRAGMA query_only = 1")
+        except sqlite3.Error as error:
+            raise Unavailable(f"The store {self._path} can't be opened: {error}.") from None
         self._gathered: list[_Piece] = []
         self._handed: queue.SimpleQueue[list[_Piece] | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -110,8 +117,8 @@ class Database:
                     run("RELEASE piece")
                     outcomes.append((done, None, error))
             run("COMMIT")
-        except sqlite3.Error as error:
-            if self._writer.in_transaction:
+        except Exception as error:  # whatever it is, no caller may be left waiting
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back already, or be gone
                 run("ROLLBACK")
             trouble = Unavailable(f"The store {self._path} can't be written: {error}. Nothing was changed.")
             return [(done, None, trouble) for _, done in group]

@@ -1,6 +1,7 @@
 """A data space of fifty nodes over a network that loses, repeats and delays: both sides always end alike."""
 
 import asyncio
+import contextlib
 import random
 from pathlib import Path
 
@@ -33,10 +34,8 @@ async def whim(node: Node, process: Process, chance: random.Random) -> None:
     """What an operator may do at any moment: anything, legal or not."""
     kind = chance.choice(WHIMS[process.subject])
     move = node.negotiations.move if process.subject is Subject.NEGOTIATION else node.transfers.move
-    try:
+    with contextlib.suppress(AnodeError):  # not now: refused as it should be
         await move(process.pid, kind, "a whim")
-    except AnodeError:
-        pass  # not now: refused as it should be
 
 
 async def live(space: Dataspace, trades: list[tuple[int, int]], chance: random.Random, whims: int) -> None:
