@@ -27,6 +27,7 @@ from connector.flows.identify import Identity, SelfIssued
 from connector.flows.negotiate import Negotiation, Negotiations
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
+from connector.flows.pull import Pull
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Transfer, Transfers
 from connector.odrl import authoring
@@ -65,6 +66,7 @@ class Node:
         """Base URL of our protocol endpoints: what we give as callback address."""
         self.limits: Limits = config.limits
         self.clock = parts.clock or Clock()
+        self.started = self.clock.now()
         new_id = parts.new_id or (lambda: f"urn:uuid:{uuid.uuid4()}")
 
         egress = Egress(config.network.reach)
@@ -126,6 +128,7 @@ class Node:
         self.negotiations = Negotiations(self.exchange)
         self.transfers = Transfers(self.exchange)
         self.peers = Peers(transport, self.identity, self.resolver, self.db)
+        self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers)
 
     async def start(self) -> None:
         """Publish what the catalog files declare, take up what an earlier run left undone."""

@@ -15,6 +15,8 @@ from connector.node import Node, Parts
 from connector.vc import did, keys
 from connector.web import public
 
+TOKEN = "token-for-tests-" * 3
+
 
 @dataclass
 class Running:
@@ -55,7 +57,7 @@ def prepare(
     path.write_text(yaml.safe_dump(values))
     if not any((folder / "keys").iterdir()):
         keys.save(keys.generate(participant), folder / "keys")
-    (folder / "management.token").write_text("secret-for-tests")
+    (folder / "management.token").write_text(TOKEN)
     (folder / "management.token").chmod(0o600)
     return path
 

@@ -38,6 +38,8 @@ class Terms:
     members: bytes
     access: Compiled
     contract: Compiled
+    sentence: str
+    """What the policy says, in plain English, for this node's operator."""
 
     def visible_to(self, participant: str, now: float) -> bool:
         """Whether the participant sees offers under this policy now."""
@@ -48,12 +50,14 @@ class Terms:
         """Whether an agreement made now would allow use now."""
         return self.contract.decide(Facts(now, participant, now))
 
+    def rules(self) -> dict[str, Any]:
+        """The policy's rules as ODRL."""
+        return {n: v for n, v in to_document(self.policy).items() if not n.startswith("@")}
+
     def document(self, dataset_id: str) -> dict[str, Any]:
         """The offer for a dataset as a message carries it: with `target`."""
-        rules = to_document(self.policy)
-        rules.pop("@id", None)
         return {
-            **rules,
+            **self.rules(),
             "@type": "Offer",
             "@id": dcat.offer_id(dataset_id, self.digest),
             "target": dataset_id,
@@ -141,6 +145,18 @@ class Catalog:
         """The terms under which a participant can have a dataset."""
         return self._find(tx, participant, dataset_id, now)[1]
 
+    def offer(self, participant: str, dataset_id: str, policy: str) -> dict[str, Any]:
+        """The offer to make to a participant by hand.
+
+        :raises NotFound: the dataset is not offered to it under this policy.
+        """
+        visible = self._find(self._db.read, participant, dataset_id, self._clock.now())[1]
+        for terms in visible:
+            if terms.id == policy:
+                return terms.document(dataset_id)
+        names = ", ".join(t.id for t in visible)
+        raise NotFound(f'{dataset_id} is not offered to {participant} under "{policy}", only under: {names}.')
+
     def _find(
         self, connection: Transaction, participant: str, dataset_id: str, now: float
     ) -> tuple[rows.Stored, list[Terms]]:
@@ -171,6 +187,7 @@ def _terms(name: str, authored: Authored) -> Terms:
         dcat.rule_members(policy),
         compile_policy(authored.access),
         compile_policy(policy),
+        authored.sentence,
     )
 
 

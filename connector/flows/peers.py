@@ -1,7 +1,7 @@
 """What we ask of peers outside negotiations and transfers: who they are, what they offer, new tokens."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -86,6 +86,21 @@ class Peers:
         where = f"{peer.address}/catalog/datasets/{quote(dataset_id, safe='')}"
         return _document(await self._ask("GET", where, peer.participant, None), "Dataset")
 
+    async def offer(self, peer: Peer, dataset_id: str, offer_id: str | None = None) -> dict[str, Any]:
+        """An offer that a peer makes to us for a dataset, ready to ask for: with its `target`.
+
+        :raises NotFound: no such dataset, or no such offer of it.
+        """
+        listed = (await self.dataset(peer, dataset_id)).get("hasPolicy")
+        offers = [o for o in (listed if isinstance(listed, list) else [listed]) if isinstance(o, dict)]
+        for offer in offers:
+            if offer_id is None or offer.get("@id") == offer_id:
+                return {**offer, "@type": "Offer", "target": dataset_id}
+        made = ", ".join(str(o.get("@id")) for o in offers) or "none"
+        raise NotFound(
+            f"{peer.participant} makes no offer {offer_id or ''} for {dataset_id}; it makes: {made}."
+        )
+
     async def state(self, pid: str) -> dict[str, Any]:
         """What the peer says of a process (only a provider must answer)."""
         process = rows.process(self._db.read, pid)
@@ -105,10 +120,11 @@ class Peers:
         if process.state != "STARTED":
             why = f": {process.reason}" if process.reason else ""
             raise NotFound(f"The transfer is {process.state or 'not answered yet'}, not STARTED{why}.")
-        return read_address(process.details.get("address"))
+        address = read_address(process.details.get("address"))
+        return replace(address, expires=process.details.get("address_ends"))
 
-    async def refreshed(self, pid: str) -> tuple[DataAddress, dict[str, Any]]:
-        """New tokens from the provider: the address to use, and the document to keep."""
+    async def refreshed(self, pid: str) -> dict[str, Any]:
+        """New tokens from the provider, as a DataAddress to keep."""
         process, old = rows.process(self._db.read, pid), self.data_address(pid)
         if process is None or old.refresh_token is None or old.refresh_endpoint is None:
             raise NotFound("The provider gave no way to refresh this transfer's token; start a new transfer.")
@@ -121,7 +137,8 @@ class Peers:
         )
         if not isinstance(token, str):
             raise RemoteProtocolError("The provider's answer to the refresh has no access_token.")
-        document = {
+        lifetime = body.get("expires_in")
+        return {
             "@type": "DataAddress",
             "endpoint": old.endpoint,
             "endpointType": process.details["address"]["endpointType"],
@@ -132,10 +149,11 @@ class Peers:
                     ("authType", "bearer"),
                     ("refreshToken", refresh or old.refresh_token),
                     ("refreshEndpoint", old.refresh_endpoint),
+                    ("expiresIn", str(lifetime) if isinstance(lifetime, int) else None),
                 )
+                if value is not None
             ],
         }
-        return read_address(document), document
 
     async def _ask(
         self,
@@ -152,8 +170,7 @@ class Peers:
         )
         if answer.status == 200:
             return answer
-        reasons = _reasons(answer)
-        said = "; ".join(reasons) or "no reason given"
+        said = "; ".join(reasons(answer)) or "no reason given"
         if answer.status == 404:
             raise NotFound(f"{participant}: {said}")
         if answer.status in (401, 403):
@@ -171,17 +188,15 @@ def _document(answer: Answer, type_: str) -> dict[str, Any]:
     return document
 
 
-def _reasons(answer: Answer) -> list[str]:
+def reasons(answer: Answer) -> list[str]:
+    """The reasons in a peer's error body, if it has any: what it wrote, so not to be trusted."""
     try:
         body: Any = documents.loads(answer.body)
     except RemoteProtocolError:
         return []
-    reasons = body.get("reason") if isinstance(body, dict) else None
-    return (
-        [str(r.get("@value", r) if isinstance(r, dict) else r)[:500] for r in reasons or []][:10]
-        if isinstance(reasons, list)
-        else []
-    )
+    given = body.get("reason") if isinstance(body, dict) else None
+    listed = given if isinstance(given, list) else []
+    return [str(r.get("@value", r) if isinstance(r, dict) else r)[:500] for r in listed[:10]]
 
 
 def _next(link: str) -> str | None:

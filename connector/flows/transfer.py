@@ -41,13 +41,16 @@ class DataAddress:
     authorization: str
     refresh_token: str | None = None
     refresh_endpoint: str | None = None
+    expires: float | None = None
+    """When the token ends, if the provider said so."""
 
 
 class Transfer:
     """The content of transfer messages (a `Conduct`).
 
     A process's details: `agreement`, `dataset`, `format`; as consumer `address` (the provider's
-    DataAddress, as it came); as provider `resume` (the consumer has asked to go on).
+    DataAddress, as it came) and `address_ends` (when its token expires); as provider `resume` (the
+    consumer has asked to go on).
     """
 
     table = transfer.TRANSITIONS
@@ -73,7 +76,7 @@ class Transfer:
             if process.role is Role.PROVIDER:
                 return replace(process, details={**process.details, "resume": True})
             if message.data_address is not None:
-                return replace(process, details={**process.details, "address": message.data_address})
+                return _with_address(process, message.data_address, now)
         if isinstance(message, messages.TransferTerminationMessage):
             said = "; ".join(str(r) for r in message.reason or [])
             return replace(process, reason=(said or "The peer ended it without a reason.")[:2000])
@@ -204,6 +207,33 @@ class Transfers:
         """Start (resume), suspend, complete or terminate."""
         return await self._exchange.send(Subject.TRANSFER, pid, Move(kind, reason))
 
+    async def keep_address(self, pid: str, document: dict[str, Any]) -> Process:
+        """Keep a refreshed data address of a transfer in which we consume.
+
+        :raises NotFound: the transfer is not running any more, so the address is of no use.
+        """
+
+        def step(tx: Transaction) -> Process:
+            now = self._exchange.clock.now()
+            process = rows.process(tx, pid)
+            if process is None or process.role is not Role.CONSUMER or process.state is not State.STARTED:
+                raise NotFound(f"There is no running transfer {pid} in which this node consumes.")
+            process = _with_address(process, document, now)
+            rows.save(tx, process, now)
+            return process
+
+        return await self._exchange.db.write(step)
+
+
+def _with_address(process: Process, document: dict[str, Any], now: float) -> Process:
+    """The process with a data address, and the time at which its token ends."""
+    lifetime = next(
+        (v for n, v in _properties(document) if n == "expiresIn" and isinstance(v, str) and v.isdecimal()),
+        None,
+    )
+    ends = now + float(lifetime) if lifetime is not None and len(lifetime) < 10 else None
+    return replace(process, details={**process.details, "address": document, "address_ends": ends})
+
 
 def data_address(endpoint: DataEndpoint, token: str, refresh: str) -> dict[str, Any]:
     """The DataAddress of a pull: plain names, and the long ones that Eclipse EDC reads."""
@@ -233,12 +263,7 @@ def read_address(document: Any) -> DataAddress:
 
     :raises NotFound: it names no endpoint or no token, in either dialect.
     """
-    listed = document.get("endpointProperties") if isinstance(document, dict) else None
-    values = {
-        str(p.get("name")).removeprefix(_EDC): p.get("value")
-        for p in (listed if isinstance(listed, list) else [])
-        if isinstance(p, dict)
-    }
+    values = dict(_properties(document))
     endpoint = (document.get("endpoint") if isinstance(document, dict) else None) or values.get("endpoint")
     token = values.get("authorization")
     if not isinstance(endpoint, str) or not isinstance(token, str):
@@ -246,3 +271,13 @@ def read_address(document: Any) -> DataAddress:
             "The provider has given no usable data address (endpoint and authorization) for this transfer."
         )
     return DataAddress(endpoint, token, values.get("refreshToken"), values.get("refreshEndpoint"))
+
+
+def _properties(document: Any) -> list[tuple[str, Any]]:
+    """Names, without Eclipse's prefix, and values of a DataAddress."""
+    listed = document.get("endpointProperties") if isinstance(document, dict) else None
+    return [
+        (str(p.get("name")).removeprefix(_EDC), p.get("value"))
+        for p in (listed if isinstance(listed, list) else [])
+        if isinstance(p, dict)
+    ]

@@ -150,6 +150,24 @@ def history(connection: sqlite3.Connection, pid: str, limit: int = 1000) -> list
     return [Step(*row) for row in rows]
 
 
+def steps_after(
+    connection: sqlite3.Connection, after: int, pid: str | None, limit: int
+) -> list[tuple[int, str, Step]]:
+    """What happened after the step with this number, in one process or in all: number, process, step."""
+    where, values = ("pid = ? AND ", (pid,)) if pid is not None else ("", ())
+    rows = connection.execute(
+        "SELECT number, pid, at, direction, kind, state, note FROM history "  # noqa: S608  # constants
+        f"WHERE {where}number > ? ORDER BY number LIMIT ?",
+        (*values, after, limit),
+    )
+    return [(row[0], row[1], Step(*row[2:])) for row in rows]
+
+
+def last_step(connection: sqlite3.Connection) -> int:
+    """The number of the newest step; 0 if nothing has happened yet."""
+    return int(connection.execute("SELECT coalesce(max(number), 0) FROM history").fetchone()[0])
+
+
 def put_out(tx: sqlite3.Connection, message: Outgoing) -> None:
     """Put a message on its way, or change when and why it is tried again."""
     tx.execute(
@@ -184,6 +202,12 @@ def take_out(tx: sqlite3.Connection, pid: str) -> None:
 def due(connection: sqlite3.Connection) -> list[tuple[str, float]]:
     """All that is on its way: process and next try."""
     return connection.execute("SELECT pid, next_try FROM outbox").fetchall()
+
+
+def outbox(connection: sqlite3.Connection, limit: int) -> list[Outgoing]:
+    """What is on its way, next try first."""
+    rows = connection.execute("SELECT * FROM outbox ORDER BY next_try LIMIT ?", (limit,))
+    return [Outgoing(row[0], row[1], Kind(row[2]), *row[3:]) for row in rows]
 
 
 def save_agreement(tx: sqlite3.Connection, value: Agreement) -> None:

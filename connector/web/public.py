@@ -10,6 +10,9 @@ from connector.web import data, dsp
 from connector.web.dsp import NODE
 from connector.web.rendering import json
 
+_LAST_ANSWERS = 2.0
+"""Seconds that requests under way may still take when the node stops."""
+
 
 def application(node: Node) -> web.Application:
     """The routes of a node as peers see them."""
@@ -32,7 +35,13 @@ async def listen(
     app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> tuple[web.AppRunner, int]:
     """Serve an application without access log (it would cost more than the requests)."""
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=75, handler_cancellation=False)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=75,
+        handler_cancellation=False,
+        shutdown_timeout=_LAST_ANSWERS,
+    )
     await runner.setup()
     site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
     await site.start()

@@ -1,0 +1,122 @@
+"""Management API: negotiations, transfers, agreements. Rendering only: what may happen, flows decide."""
+
+from connector.dsp.process import Process
+from connector.dsp.terms import Kind, Role, Subject
+from connector.errors import NotFound
+from connector.node import Node
+from connector.store import processes as rows
+from connector.web import management_models as model
+from connector.web.openapi import Call
+
+
+async def list_negotiations(node: Node, call: Call) -> model.ProcessPage:
+    """Negotiations, newest first."""
+    return _page(node, Subject.NEGOTIATION, call)
+
+
+async def show_negotiation(node: Node, call: Call) -> model.ProcessDetail:
+    """A negotiation with all that happened in it, and when our message is tried again."""
+    return _detail(node, Subject.NEGOTIATION, call.path["pid"])
+
+
+async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
+    """Ask a provider for a contract about one of its datasets.
+
+    Answers as soon as the request is kept; follow the negotiation with `/events`.
+    """
+    asked: model.NegotiationRequest = call.body
+    peer = await node.peers.find(asked.peer)
+    terms = asked.terms and {**asked.terms, "target": asked.dataset}
+    offer = terms or await node.peers.offer(peer, asked.dataset, asked.offer)
+    process = await node.negotiations.request(peer.participant, peer.address, offer)
+    return _detail(node, Subject.NEGOTIATION, process.pid)
+
+
+async def offer_negotiation(node: Node, call: Call) -> model.ProcessDetail:
+    """Offer a consumer a contract about a dataset of this node, unasked."""
+    asked: model.NegotiationOffer = call.body
+    peer = await node.peers.find(asked.peer)
+    offer = node.catalog.offer(peer.participant, asked.dataset, asked.policy)
+    process = await node.negotiations.offer(peer.participant, peer.address, offer)
+    return _detail(node, Subject.NEGOTIATION, process.pid)
+
+
+async def move_negotiation(node: Node, call: Call) -> model.ProcessDetail:
+    """Counter (`request`, `offer`), accept, agree, verify, finalize or terminate.
+
+    A node does by itself what its policies decide; by hand it is what those leave open, or cancel.
+    """
+    asked: model.NegotiationMove = call.body
+    await node.negotiations.move(call.path["pid"], Kind(asked.kind), asked.reason, asked.terms)
+    return _detail(node, Subject.NEGOTIATION, call.path["pid"])
+
+
+async def list_transfers(node: Node, call: Call) -> model.ProcessPage:
+    """Transfers, newest first."""
+    return _page(node, Subject.TRANSFER, call)
+
+
+async def show_transfer(node: Node, call: Call) -> model.ProcessDetail:
+    """A transfer with all that happened in it, and when our message is tried again."""
+    return _detail(node, Subject.TRANSFER, call.path["pid"])
+
+
+async def request_transfer(node: Node, call: Call) -> model.ProcessDetail:
+    """Ask the provider of an agreement for its data. Once STARTED, read `/transfers/{pid}/data`."""
+    asked: model.TransferRequest = call.body
+    process = await node.transfers.request(asked.agreement, asked.format)
+    return _detail(node, Subject.TRANSFER, process.pid)
+
+
+async def move_transfer(node: Node, call: Call) -> model.ProcessDetail:
+    """Start (resume), suspend, complete or terminate."""
+    asked: model.TransferMove = call.body
+    await node.transfers.move(call.path["pid"], Kind(asked.kind), asked.reason)
+    return _detail(node, Subject.TRANSFER, call.path["pid"])
+
+
+async def show_data_address(node: Node, call: Call) -> model.DataAddress:
+    """Where the data of a running transfer is, and the token for it, for programs that fetch by themselves.
+
+    The token is refreshed if it is about to end. It is a secret: keep it out of logs.
+    """
+    address = await node.pull.address(call.path["pid"])
+    expires = None if address.expires is None else model.instant(address.expires)
+    return model.DataAddress(endpoint=address.endpoint, authorization=address.authorization, expires=expires)
+
+
+async def list_agreements(node: Node, call: Call) -> model.AgreementPage:
+    """All agreements, as provider and as consumer, also those not in force."""
+    found = rows.agreements(node.db.read, None, call.query.after, call.query.limit)
+    agreements = [model.Agreement.of(a) for a in found]
+    return model.AgreementPage(
+        agreements=agreements, next=agreements[-1].id if len(agreements) == call.query.limit else None
+    )
+
+
+async def show_agreement(node: Node, call: Call) -> model.Agreement:
+    """An agreement with its ODRL document."""
+    found = rows.agreements(node.db.read, call.path["id"], "", 10)
+    if not found:
+        raise NotFound(f"There is no agreement {call.path['id']} in this node.")
+    return model.Agreement.of(min(found, key=lambda a: a.role is Role.PROVIDER))
+
+
+def _page(node: Node, subject: Subject, call: Call) -> model.ProcessPage:
+    found = rows.page(node.db.read, subject, call.query.before, call.query.limit)
+    processes = [model.ProcessEntry.of(p, created, changed) for _, created, changed, p in found]
+    return model.ProcessPage(
+        processes=processes, next=found[-1][0] if len(found) == call.query.limit else None
+    )
+
+
+def _detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
+    process: Process | None = rows.process(node.db.read, pid)
+    if process is None or process.subject is not subject:
+        raise NotFound(f"There is no {subject} {pid} in this node.")
+    message = rows.outgoing(node.db.read, pid)
+    return model.ProcessDetail(
+        process=model.ProcessEntry.of(process, *rows.times(node.db.read, pid)),
+        history=[model.HistoryStep.of(step) for step in rows.history(node.db.read, pid)],
+        delivery=None if message is None else model.Delivery.of(message),
+    )
