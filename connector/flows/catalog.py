@@ -18,8 +18,9 @@ from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.clock import Clock
 from connector.odrl import canonical
 from connector.odrl.authoring import Authored
-from connector.odrl.compile import Compiled, Decision, Facts, compile_policy
+from connector.odrl.compile import Compiled, Decision, compile_policy
 from connector.odrl.model import Policy, to_document
+from connector.odrl.operands import Facts
 from connector.store import catalog as rows
 from connector.store.database import Database, Transaction
 

@@ -11,8 +11,9 @@ from connector.dsp.process import Process
 from connector.dsp.terms import HTTP_ENDPOINT, HTTP_PULL, Kind, Role, State, Subject
 from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.exchange import Exchange, Move, Reaction
-from connector.odrl.compile import Decision, Facts, compiled_for
+from connector.odrl.compile import Cache, Compiled
 from connector.odrl.model import parse
+from connector.odrl.operands import Facts
 from connector.store import access
 from connector.store import processes as rows
 from connector.store.access import digest_of
@@ -153,13 +154,12 @@ class Transfer:
             self._cut(process.pid)
 
 
-def decide(agreement: Agreement, now: float) -> Decision:
-    """Whether the agreement's policy allows its assignee to use the data now."""
-    compiled = compiled_for(parse(agreement.document, "Agreement"))
-    return compiled.decide(Facts(now, agreement.participant, agreement.agreed))
+def policy_of(agreement: Agreement, policies: Cache) -> Compiled:
+    """The agreement's policy, compiled once. Agreements with the same rules share it."""
+    return policies.compiled_for(agreement.digest, lambda: parse(agreement.document, "Agreement"))
 
 
-def policy_reaction() -> Reaction:
+def policy_reaction(policies: Cache) -> Reaction:
     """As provider: start what the agreement's policy allows now, end what it does not."""
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
@@ -171,7 +171,8 @@ def policy_reaction() -> Reaction:
         agreement = rows.agreement(tx, process.role, process.details["agreement"], process.participant)
         if agreement is None:
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
-        decision = decide(agreement, now)
+        facts = Facts(now, agreement.participant, agreement.agreed)
+        decision = policy_of(agreement, policies).decide(facts)
         if decision.permitted:
             return Move(Kind.START)
         return Move(Kind.TERMINATE, " ".join(r.sentence(redacted=True) for r in decision.reasons))

@@ -54,6 +54,8 @@ class Agreement:
     participant: str
     dataset: str
     document: dict[str, Any]
+    digest: str
+    """Of its rules, in canonical form."""
     agreed: float
     negotiation: str
     in_force: bool
@@ -213,13 +215,14 @@ def outbox(connection: sqlite3.Connection, limit: int) -> list[Outgoing]:
 def save_agreement(tx: sqlite3.Connection, value: Agreement) -> None:
     """Keep a contract, or bring it into force."""
     tx.execute(
-        "INSERT OR REPLACE INTO agreements VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO agreements VALUES (?,?,?,?,?,?,?,?,?)",
         (
             value.role,
             value.id,
             value.participant,
             value.dataset,
             orjson.dumps(value.document).decode(),
+            value.digest,
             value.agreed,
             value.negotiation,
             value.in_force,
@@ -283,4 +286,6 @@ def _process(row: tuple[Any, ...]) -> Process:
 
 
 def _agreement(row: tuple[Any, ...]) -> Agreement:
-    return Agreement(Role(row[0]), row[1], row[2], row[3], orjson.loads(row[4]), row[5], row[6], bool(row[7]))
+    return Agreement(
+        Role(row[0]), row[1], row[2], row[3], orjson.loads(row[4]), row[5], row[6], row[7], bool(row[8])
+    )

@@ -25,7 +25,8 @@ CREATE INDEX history_pid ON history (pid, number);
 
 CREATE TABLE agreements (
     role TEXT NOT NULL, id TEXT NOT NULL, participant TEXT NOT NULL, dataset TEXT NOT NULL,
-    document TEXT NOT NULL, agreed REAL NOT NULL, negotiation TEXT NOT NULL, in_force INTEGER NOT NULL,
+    document TEXT NOT NULL, digest TEXT NOT NULL, agreed REAL NOT NULL, negotiation TEXT NOT NULL,
+    in_force INTEGER NOT NULL,
     PRIMARY KEY (role, id, participant)
 ) WITHOUT ROWID;
 

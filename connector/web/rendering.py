@@ -45,6 +45,8 @@ def errors_as(type_: str, handler: Handler) -> Handler:
         try:
             return await handler(request)
         except AnodeError as error:
+            if type(error) not in STATUS:
+                _log.exception("%s %s failed by our own fault", request.method, request.path)
             return render(type_, request, status_of(error), error.code, error.reasons, error)
         except web.HTTPException:
             raise
