@@ -29,9 +29,8 @@ from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
 from connector.flows.tasks import Tasks
-from connector.flows.transfer import DataEndpoint, Transfer, Transfers
+from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
 from connector.odrl import authoring
-from connector.odrl.compile import Cache
 from connector.peers.client import Client, Transport
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
@@ -90,7 +89,8 @@ class Node:
         policies = authoring.load(config.policies)
         self.catalog = Catalog(self.db, self.clock, self.participant, self.address, policies)
         self.publisher = Publisher(self.db, self.clock, self.catalog)
-        self.data = DataPlane(self.db, self.clock, self.audit, Cache(), self._end_transfer)
+        agreed = Policies()
+        self.data = DataPlane(self.db, self.clock, self.audit, agreed, self._end_transfer)
         endpoint = DataEndpoint(
             f"{config.public.url.rstrip('/')}/data",
             f"{config.public.url.rstrip('/')}/data/refresh",
@@ -103,7 +103,7 @@ class Node:
             self.data.cut,
             self.data.watch,
             new_id,
-            parts.transfer or transfer.policy_reaction(Cache()),
+            parts.transfer or transfer.policy_reaction(agreed),
         )
         negotiation = Negotiation(
             self.participant,

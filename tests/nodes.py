@@ -31,6 +31,14 @@ class Running:
         return self.node.participant
 
 
+def free_port() -> int:
+    """A port that was free a moment ago, for programs that must be told theirs."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def prepare(
     folder: Path,
     port: int,

@@ -16,8 +16,8 @@ from connector.dsp.terms import Role, State
 from connector.errors import Denied, NotFound, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.clock import Clock, Handle, iso
-from connector.flows.transfer import policy_of
-from connector.odrl.compile import Cache, Compiled
+from connector.flows.transfer import Policies
+from connector.odrl.compile import Compiled
 from connector.odrl.operands import Facts
 from connector.store import access, catalog
 from connector.store import processes as rows
@@ -46,7 +46,7 @@ class DataPlane:
     """Grants access to data."""
 
     def __init__(
-        self, db: Database, clock: Clock, audit: Audit, policies: Cache, end: Callable[[str, str], None]
+        self, db: Database, clock: Clock, audit: Audit, policies: Policies, end: Callable[[str, str], None]
     ) -> None:
         self._db, self._clock, self._audit, self._policies = db, clock, audit, policies
         self._end = end
@@ -125,7 +125,7 @@ class DataPlane:
         dataset = catalog.dataset(connection, agreement.dataset)
         if dataset is None:
             raise NotFound(f"The dataset {agreement.dataset} has been withdrawn by its provider.")
-        policy = policy_of(agreement, self._policies)
+        policy = self._policies.of(agreement)
         return Grant(
             process.pid,
             agreement.id,
@@ -162,7 +162,7 @@ class DataPlane:
         )
         if agreement is None or process.pid in self._watched:
             return
-        policy = policy_of(agreement, self._policies)
+        policy = self._policies.of(agreement)
         facts = Facts(self._clock.now(), agreement.participant, agreement.agreed)
         moment = policy.next_change(facts)
         if moment is None and policy.decide(facts).permitted:
@@ -178,7 +178,7 @@ class DataPlane:
         )
         now = self._clock.now()
         if agreement is not None:
-            policy = policy_of(agreement, self._policies)
+            policy = self._policies.of(agreement)
             decision = policy.decide(Facts(now, agreement.participant, agreement.agreed))
             if decision.permitted:
                 self.watch(process)

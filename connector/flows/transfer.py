@@ -11,7 +11,7 @@ from connector.dsp.process import Process
 from connector.dsp.terms import HTTP_ENDPOINT, HTTP_PULL, Kind, Role, State, Subject
 from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.exchange import Exchange, Move, Reaction
-from connector.odrl.compile import Cache, Compiled
+from connector.odrl.compile import Compiled, compile_policy
 from connector.odrl.model import parse
 from connector.odrl.operands import Facts
 from connector.store import access
@@ -154,12 +154,25 @@ class Transfer:
             self._cut(process.pid)
 
 
-def policy_of(agreement: Agreement, policies: Cache) -> Compiled:
-    """The agreement's policy, compiled once. Agreements with the same rules share it."""
-    return policies.compiled_for(agreement.digest, lambda: parse(agreement.document, "Agreement"))
+class Policies:
+    """Compiled policies of agreements, found by the digest of their rules without parsing them again."""
+
+    def __init__(self, most: int = 4096) -> None:
+        self._most = most
+        self._compiled: dict[str, Compiled] = {}
+
+    def of(self, agreement: Agreement) -> Compiled:
+        """The agreement's policy. Agreements with the same rules share one."""
+        found = self._compiled.get(agreement.digest)
+        if found is None:
+            found = compile_policy(parse(agreement.document, "Agreement"))
+            if len(self._compiled) >= self._most:
+                self._compiled.clear()
+            self._compiled[agreement.digest] = found
+        return found
 
 
-def policy_reaction(policies: Cache) -> Reaction:
+def policy_reaction(policies: Policies) -> Reaction:
     """As provider: start what the agreement's policy allows now, end what it does not."""
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
@@ -172,7 +185,7 @@ def policy_reaction(policies: Cache) -> Reaction:
         if agreement is None:
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
         facts = Facts(now, agreement.participant, agreement.agreed)
-        decision = policy_of(agreement, policies).decide(facts)
+        decision = policies.of(agreement).decide(facts)
         if decision.permitted:
             return Move(Kind.START)
         return Move(Kind.TERMINATE, " ".join(r.sentence(redacted=True) for r in decision.reasons))

@@ -24,6 +24,7 @@ FILES: Mapping[str, str] = MappingProxyType(
         DSP_ODRL: "dspace-2025-1-odrl",
         "https://w3id.org/dspace/2024/1/context.json": "dspace-2024-1",
         "https://w3id.org/edc/dspace/v0.0.1": "edc",
+        "https://w3id.org/anode/battery/v1": "battery-v1",
     }
 )
 """The addresses we hold a context for, and its file in `vocab/contexts` (without `.jsonld`)."""

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [SECTION …] [--datasets N] [--rounds N]`: what an operation costs, and how that compares.
+"""`python -m tests.bench [SECTION …]`: what an operation costs, and how that compares.
 
 Prints each figure as a ratio to a bare aiohttp handler that was measured in between, with the target of the
 design and whether it was met. Load goes to loopback only, for a counted number of operations.
@@ -9,16 +9,19 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-import orjson
-
 from connector import config as settings
-from connector.dcp import self_issued
 from connector.flows.clock import iso
-from connector.vc import jose, keys
-from tests.bench import seed, storage, transfer_rate
-from tests.bench.measure import Work, cpu_seconds, exchange, interleaved, request, resident_mib
+from tests.bench import catalog, seed, storage, transfer_rate
+from tests.bench.measure import (
+    Work,
+    cpu_seconds,
+    exchange,
+    interleaved,
+    request,
+    resident_mib,
+)
 from tests.bench.processes import started
-from tests.nodes import prepare
+from tests.nodes import free_port, prepare
 
 FIVE = {
     "bench": {
@@ -41,7 +44,7 @@ def verdict(what: str, value: float, target: float, at_least: bool, unit: str = 
 
 async def data_plane(folder: Path, rounds: int) -> None:
     """1 KiB GETs with policy and audit: warm token, and the first use of a token."""
-    path = prepare(folder / "node", _port(), FIVE, [])
+    path = prepare(folder / "node", free_port(), FIVE, [])
     config = settings.load(path)
     rules = [
         {"leftOperand": "odrl:dateTime", "operator": "gteq", "rightOperand": "2020-01-01T00:00:00Z"},
@@ -89,9 +92,9 @@ async def data_plane(folder: Path, rounds: int) -> None:
 
 
 async def negotiation(folder: Path, rounds: int) -> None:
-    """Full negotiations between two node processes: durable on both sides, each message signed and verified."""
-    provider_path = prepare(folder / "provider", _port(), FIVE, [DATA])
-    consumer_path = prepare(folder / "consumer", _port())
+    """Full negotiations between two node processes: durable on both sides, signed and verified."""
+    provider_path = prepare(folder / "provider", free_port(), FIVE, [DATA])
+    consumer_path = prepare(folder / "consumer", free_port())
     did = settings.load(provider_path).participant.did
     async with (
         started("bare") as bare,
@@ -118,98 +121,13 @@ async def negotiation(folder: Path, rounds: int) -> None:
     verdict("CPU of a negotiation per node, in bare requests", per_node, 60, False)
     verdict("negotiation alone on loopback, median", alone["median"] * 1000, 20, False, " ms")
     best = max(300 / a["wall"] for a in answers)
-    print(
-        f"        {best:.0f} negotiations a second at 32 in flight, {sum(a['failed'] for a in answers)} failed"
-    )
-
-
-async def catalog(folder: Path, rounds: int, large: int) -> None:
-    """Pages and filtered look-ups at 10,000 datasets and at many."""
-    base_work, cost = None, {}
-    async with started("bare") as bare:
-        base_work = Work(
-            "bare aiohttp, 1 KiB", [bare.pid], 4000, lambda n: exchange(bare.port, [request("GET", "/")] * n)
-        )
-        for size in (10_000, large):
-            home = folder / f"catalog-{size}"
-            path = prepare(home, _port(), FIVE, [])
-            config = settings.load(path)
-            print(f"    filling a catalog with {size} datasets …", flush=True)
-            await seed.datasets(config.store, size)
-            asker = prepare(home / "asker", _port())
-            who = settings.load(asker)
-            key = keys.load(who.keys, who.participant.did)
-            async with started("node", str(path)) as node, started("node", str(asker)):
-                serial = iter(range(1 << 40))
-
-                def ask(
-                    body: dict, mark: str | None = None, *, key=key, who=who, config=config, serial=serial
-                ) -> bytes:
-                    now = __import__("time").time()
-                    claims = self_issued.claims(
-                        who.participant.did, config.participant.did, now, f"j{next(serial)}"
-                    )
-                    token = "Bearer " + jose.sign({"typ": "JWT"}, claims, key)
-                    message = {
-                        "@context": ["https://w3id.org/dspace/2025/1/context.jsonld"],
-                        "@type": "CatalogRequestMessage",
-                        **body,
-                    }
-                    where = "/dsp/catalog/request" + (f"?page={mark}" if mark else "")
-                    return request("POST", where, {"Authorization": token}, orjson.dumps(message))
-
-                def marks(n: int, *, size=size, serial=serial) -> list[str]:
-                    from connector.flows.catalog import cursor
-
-                    return [cursor(f"urn:x:battery:{next(serial) * 7919 % size:09}", False) for _ in range(n)]
-
-                works = [
-                    base_work,
-                    Work(
-                        f"page of 100, another each time, at {size}",
-                        [node.pid],
-                        300,
-                        lambda n: exchange(node.port, [ask({}, m) for m in marks(n)]),
-                    ),
-                    Work(
-                        f"first page, at {size}",
-                        [node.pid],
-                        1000,
-                        lambda n: exchange(node.port, [ask({})] * 0 + [ask({}) for _ in range(n)]),
-                    ),
-                    Work(
-                        f"look-up by serial, at {size}",
-                        [node.pid],
-                        1000,
-                        lambda n: exchange(
-                            node.port,
-                            [ask({"filter": [{"serial": f"S{next(serial) % size}"}]}) for _ in range(n)],
-                        ),
-                    ),
-                    Work(
-                        f"two properties, page of 100, at {size}",
-                        [node.pid],
-                        200,
-                        lambda n: exchange(
-                            node.port,
-                            [
-                                ask({"filter": [{"category": "EV", "model": f"M{next(serial) % 997}"}]})
-                                for _ in range(n)
-                            ],
-                        ),
-                    ),
-                ]
-                cost[size] = await interleaved(works, rounds)
-    small, big = (list(cost[size].values()) for size in (10_000, large))
-    for index, what in ((1, "page of 100"), (3, "look-up by serial"), (4, "two properties")):
-        verdict(f"{what}: cost at {large} over 10,000", big[index] / small[index], 2, False)
-    verdict(f"page of 100 at {large}, bare over it", big[0] / big[1], 0.15, True)
-    verdict(f"first page at {large}, bare over it", big[0] / big[2], 0.15, True)
+    failed = sum(a["failed"] for a in answers)
+    print(f"        {best:.0f} negotiations a second at 32 in flight, {failed} failed")
 
 
 async def footprint(folder: Path) -> None:
     """Start, memory, and what an idle node costs."""
-    path = prepare(folder / "idle", _port(), FIVE, [DATA])
+    path = prepare(folder / "idle", free_port(), FIVE, [DATA])
     ready = []
     for _ in range(3):
         async with started("node", str(path)) as node:
@@ -223,15 +141,6 @@ async def footprint(folder: Path) -> None:
     verdict("start to ready", min(ready), 1, False, " s")
     verdict("resident memory, idle", memory, 90, False, " MiB")
     verdict("CPU of a core, idle", idle * 100, 0.1, False, " %")
-
-
-def _port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 SECTIONS = ("data", "negotiation", "storage", "catalog", "footprint", "download")
@@ -259,7 +168,7 @@ async def main() -> None:
             elif section == "storage":
                 await storage.compare(folder, verdict)
             elif section == "catalog":
-                await catalog(folder, options.rounds, options.datasets)
+                await catalog.compare(folder, verdict, options.rounds, options.datasets)
             elif section == "footprint":
                 await footprint(folder)
             elif section == "download":

@@ -10,6 +10,10 @@ import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.bench.processes import Running
 
 
 def cpu_seconds(pid: int) -> float:
@@ -102,3 +106,9 @@ async def exchange(port: int, requests: Sequence[bytes], at_once: int = 16, stat
                     raise RuntimeError(f"{found} instead of {status}: {body[:500]!r}")
 
     await asyncio.gather(*(worker() for _ in range(at_once)))
+
+
+def bare_work(bare: "Running") -> Work:
+    """The unit of all ratios: aiohttp answering 1 KiB."""
+    requests = [request("GET", "/")] * 6000
+    return Work("bare aiohttp, 1 KiB", [bare.pid], len(requests), lambda _: exchange(bare.port, requests))

@@ -1,4 +1,4 @@
-"""The processes that are measured: a bare aiohttp server, a node. Started as `python -m tests.bench.processes`.
+"""The processes that are measured: a bare aiohttp server, a node. `python -m tests.bench.processes`.
 
 Both say `ready PORT` on standard output. A node then takes commands, a JSON object a line on standard
 input, and answers each with one; this is how a consumer is made to negotiate without an API in between.

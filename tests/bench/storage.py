@@ -83,11 +83,11 @@ async def one_by_one(path: Path, number: int) -> float:
                         "UPDATE processes SET state = 'REQUESTED', changed = 1 WHERE pid = ?", (f"urn:x:{n}",)
                     )
                     await db.execute(
-                        "INSERT INTO history (pid, at, direction, kind, state) VALUES (?, 1, 'in', 'request', 'x')",
+                        "INSERT INTO history (pid, at, direction, kind) VALUES (?, 1, 'in', 'request')",
                         (f"urn:x:{n}",),
                     )
                     await db.execute(
-                        "INSERT OR REPLACE INTO outbox VALUES (?, 'm', 'agree', 'u', 'd', ?, 0, 1, 1, 2, NULL)",
+                        "INSERT OR REPLACE INTO outbox VALUES (?,'m','agree','u','d',?,0,1,1,2,NULL)",
                         (f"urn:x:{n}", BODY),
                     )
                     await db.execute("COMMIT")
