@@ -171,8 +171,11 @@ class _Content:
     def __init__(self, body: bytes) -> None:
         self._body = body
 
-    async def iter_any(self) -> Any:
-        yield self._body
+    def is_eof(self) -> bool:
+        return True
+
+    def read_nowait(self, number: int) -> bytes:
+        return self._body
 
 
 class Dataspace:

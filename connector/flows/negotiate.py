@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
+
+import orjson
 
 from connector.dsp import messages, negotiation
 from connector.dsp.messages import Message
@@ -13,13 +16,20 @@ from connector.flows.catalog import Catalog
 from connector.flows.clock import iso
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl import canonical
-from connector.odrl.model import parse
+from connector.odrl.model import Policy, parse
 from connector.store import processes as rows
 from connector.store.database import Transaction
 from connector.store.processes import Agreement
 
 _RULES = ("profile", "permission", "prohibition", "obligation")
 """What an agreement repeats of its offer, unchanged."""
+
+
+@lru_cache(maxsize=1024)
+def _read(document: bytes, kind: Literal["Offer", "Agreement"]) -> tuple[Policy, str]:
+    """A policy and the digest of its rules. The same offers come again and again."""
+    policy = parse(orjson.loads(document), kind)
+    return policy, canonical.digest(policy)
 
 
 class Negotiation:
@@ -55,7 +65,7 @@ class Negotiation:
         message: messages.ContractRequestMessage | messages.ContractOfferMessage,
         now: float,
     ) -> Process:
-        offer = parse(message.offer, "Offer")
+        offer, digest = _read(orjson.dumps(message.offer), "Offer")
         known = process.details.get("dataset")
         dataset = offer.target or known
         if dataset is None:
@@ -70,14 +80,14 @@ class Negotiation:
             **process.details,
             "dataset": dataset,
             "offer": message.offer,
-            "digest": canonical.digest(offer),
+            "digest": digest,
         }
         return replace(process, details=details)
 
     def _take_agreement(
         self, tx: Transaction, process: Process, message: messages.ContractAgreementMessage, now: float
     ) -> Process:
-        agreement = parse(message.agreement, "Agreement")
+        agreement, digest = _read(orjson.dumps(message.agreement), "Agreement")
         wrong = [
             f"agreement.{name} is {found!r}, expected {expected!r}."
             for name, found, expected in (
@@ -87,7 +97,7 @@ class Negotiation:
             )
             if found != expected
         ]
-        if canonical.digest(agreement) != process.details["digest"]:
+        if digest != process.details["digest"]:
             wrong.append(
                 "The agreement's rules differ from the offer's: an agreement repeats what was offered."
             )
@@ -115,7 +125,7 @@ class Negotiation:
         message_id = self._new_id()
         if move.kind in (Kind.REQUEST, Kind.OFFER):
             offer = move.content["offer"]
-            digest = canonical.digest(parse(offer, "Offer"))
+            digest = _read(orjson.dumps(offer), "Offer")[1]
             mine = {"asked": digest} if move.kind is Kind.REQUEST else {"countered": True}
             details = {
                 **process.details,

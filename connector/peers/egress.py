@@ -25,6 +25,7 @@ Reach = Literal["internet", "intranet", "loopback", "any"]
 (an upstream source of data), never for one that a peer chose."""
 
 MAX_URL = 2048
+_HOSTS_KEPT = 4096
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -59,6 +60,8 @@ class Egress:
 
     def __init__(self, reach: Reach) -> None:
         self.reach = reach
+        self._checked: set[str] = set()
+        """Hosts that were found good: the same peers are called again and again."""
 
     def check(self, url: str) -> URL:
         """The parsed `url` if the node may connect there, as far as can be told without asking DNS.
@@ -82,7 +85,11 @@ class Egress:
             raise EgressDenied(f"the address at {host} carries user information (the part before @)")
         if port is not None and not 0 < port <= 65535:
             raise EgressDenied(f"{url}: the port is not a number from 1 to 65535")
-        self._check_host(url, host)
+        if host not in self._checked:
+            self._check_host(url, host)
+            if len(self._checked) >= _HOSTS_KEPT:
+                self._checked.clear()
+            self._checked.add(host)
         return parsed
 
     def check_ip(self, address: str, name: str) -> None:
