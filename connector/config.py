@@ -233,6 +233,10 @@ class Limits(Section):
     json_depth: Annotated[int, Field(ge=8, le=512)] = Field(
         64, description="The deepest nesting of JSON that is read, 8 to 512."
     )
+    open_processes: Annotated[int, Field(ge=1)] = Field(
+        10_000,
+        description="The most negotiations, and the most transfers, that one participant may have under way.",
+    )
 
 
 class Config(Section):

@@ -117,7 +117,15 @@ class Node:
             Subject.TRANSFER: self._transfer,
         }
         delivery = config.delivery
-        self.exchange = Exchange(self.db, self.clock, self.events, conducts, new_id, delivery.deadline)
+        self.exchange = Exchange(
+            self.db,
+            self.clock,
+            self.events,
+            conducts,
+            new_id,
+            delivery.deadline,
+            config.limits.open_processes,
+        )
         self.courier = Courier(
             self.exchange,
             transport,
@@ -155,9 +163,7 @@ class Node:
 
     async def refresh(self, participant: str, refresh_token: str) -> tuple[str, str, float]:
         """New tokens for a transfer: access token, refresh token, seconds of the first."""
-        pid = self.data.refreshable(participant, refresh_token)
-        now = self.clock.now()
-        token, new = await self.db.write(lambda tx: self._transfer.new_tokens(tx, pid, now))
+        token, new = await self.data.refresh(participant, refresh_token, self._transfer.new_tokens)
         return token, new, self.config.data.token_lifetime
 
     def _end_transfer(self, pid: str, reason: str) -> None:

@@ -217,8 +217,15 @@ def parse(body: Any, expected: type[M]) -> M:
 
 
 def fingerprint(message: Message, body: bytes) -> str:
-    """What makes a message recognisable when it comes again: its `@id`, else a digest (with `#`)."""
-    return message.id or "#" + hashlib.sha256(body).hexdigest()[:32]
+    """What makes a message recognisable when it comes again: its `@id`, else a digest (with `#`).
+
+    Always one word, so that a process can keep several in one text.
+    """
+    if not message.id:
+        return "#" + hashlib.sha256(body).hexdigest()[:32]
+    if message.id.startswith("#") or any(map(str.isspace, message.id)):
+        return "sha256:" + hashlib.sha256(message.id.encode()).hexdigest()
+    return message.id
 
 
 def process_document(process: Process) -> dict[str, Any]:

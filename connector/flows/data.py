@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.dsp.process import Process
-from connector.dsp.terms import Role, State
+from connector.dsp.terms import Role
 from connector.errors import Denied, NotFound, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.clock import Clock, Handle, iso
@@ -137,23 +137,38 @@ class DataPlane:
             found.expires,
         )
 
-    def refreshable(self, participant: str, refresh_token: str) -> str:
-        """The transfer for which this participant may have new tokens.
+    async def refresh(
+        self,
+        participant: str,
+        refresh_token: str,
+        issue: Callable[[Transaction, str, float], tuple[str, str]],
+    ) -> tuple[str, str]:
+        """New tokens for the transfer that this participant's refresh token belongs to.
+
+        `issue` makes them (transaction, transfer, now). All in one transaction: whatever stops the transfer
+        makes its tokens void in a transaction too, so there is no moment for one token too many.
 
         :raises Untrusted: the refresh token is not (or no longer) good, or is another participant's.
         """
-        found = access.token(self._db.read, digest_of(refresh_token))
-        process = None if found is None else rows.process(self._db.read, found.transfer)
-        if (
-            found is None
-            or not found.refreshes
-            or found.expires <= self._clock.now()
-            or process is None
-            or process.participant != participant
-            or process.state not in (State.STARTED, State.REQUESTED, State.SUSPENDED)
-        ):
-            raise Untrusted("This refresh token is not valid (any more) for you. Start a new transfer.")
-        return found.transfer
+
+        def step(tx: Transaction) -> tuple[str, tuple[str, str]]:
+            now = self._clock.now()
+            found = access.token(tx, digest_of(refresh_token))
+            process = None if found is None else rows.process(tx, found.transfer)
+            if (
+                found is None
+                or not found.refreshes
+                or found.expires <= now
+                or process is None
+                or process.participant != participant
+            ):
+                raise Untrusted("This refresh token is not valid (any more) for you. Start a new transfer.")
+            access.retire_older(tx, found.transfer, found.pair)
+            return found.transfer, issue(tx, found.transfer, now)
+
+        transfer, tokens = await self._db.write(step)
+        self._forget(transfer)
+        return tokens
 
     def watch(self, process: Process) -> None:
         """Note the moment at which the policy will end this transfer's access."""

@@ -6,7 +6,9 @@ just committed is carried at once. Timers exist only for messages that wait; wit
 What an answer means: 2xx accepted. 400 and its like: never, the process ends. 409, 429, 5xx and no
 answer: later, after an exponentially growing, randomly varied time, or what `Retry-After` says. 401 and
 404 may mean that the peer is not ready yet (a conformance kit, a restarting node) and are taken as final
-only when repeated. After the deadline the process ends as TERMINATED, with the reason.
+only when several come in a row. After the deadline the process ends as TERMINATED, with the reason.
+
+A peer that lets us wait keeps only its own share of the places waiting.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import logging
 import random
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from connector.dsp.process import Process
 from connector.errors import AnodeError, EgressDenied, RemoteProtocolError, Unavailable
@@ -32,6 +35,11 @@ _log = logging.getLogger(__name__)
 _NEVER = frozenset({400, 402, 403, 405, 406, 410, 411, 413, 414, 415, 422, 501})
 _PERHAPS = frozenset({401, 404})
 _PERHAPS_TRIES = 5
+_AT_ONCE = 256
+_AT_ONCE_EACH = 32
+"""Messages on the wire at a time, to one participant."""
+_AFTER_TROUBLE = 10
+"""How many times the first pause to wait after our own store failed."""
 _CONFLICT_RETRY = 0.1
 """Eclipse EDC answers 409 while it holds a lease of its own, some 50 ms."""
 
@@ -47,11 +55,11 @@ class Courier:
         first_retry: float,
         longest_retry: float,
         jitter: random.Random,
-        at_once: int = 64,
     ) -> None:
         self._exchange, self._transport, self._identity = exchange, transport, identity
         self._first_retry, self._longest_retry, self._jitter = first_retry, longest_retry, jitter
-        self._places = asyncio.Semaphore(at_once)
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._waiting: list[tuple[float, str]] = []
         self._timer: Handle | None = None
         self._open = True
@@ -111,26 +119,31 @@ class Courier:
             _log.error("delivery of %s broke off", pid, exc_info=error)
         message = rows.outgoing(self._exchange.db.read, pid)
         if message is not None:  # put there while the task was ending, or to be tried again
-            pause = self._first_retry if error is not None else 0.0
+            pause = self._first_retry * _AFTER_TROUBLE if error is not None else 0.0
             self.wake(pid, max(message.next_try, self._exchange.clock.now() + pause))
 
     async def _carry(self, pid: str) -> None:
         """Send what is due in one process, and what follows from its acknowledgement."""
-        while True:
-            message = rows.outgoing(self._exchange.db.read, pid)
-            if (
-                message is None
-                or message.next_try > self._exchange.clock.now()
-                or pid in self._exchange.stepping
-            ):
-                return
-            self._exchange.in_flight[pid] = message.message_id
-            try:
-                async with self._places:
+        while (waiting := self._due(pid)) is not None:
+            places = self._places_of.setdefault(waiting.participant, asyncio.Semaphore(_AT_ONCE_EACH))
+            async with places, self._places:
+                message = self._due(pid)
+                if message is None:  # overtaken while it waited for a place
+                    return
+                self._exchange.in_flight[pid] = message.message_id
+                try:
                     answer = await self._attempt(message)
-            finally:
-                self._exchange.in_flight.pop(pid, None)
+                finally:
+                    self._exchange.in_flight.pop(pid, None)
             await self._conclude(message, answer)
+
+    def _due(self, pid: str) -> Outgoing | None:
+        """What is to be sent now, if anything."""
+        message = rows.outgoing(self._exchange.db.read, pid)
+        now = self._exchange.clock.now()
+        if message is None or message.next_try > now or pid in self._exchange.stepping:
+            return None
+        return message
 
     async def _attempt(self, message: Outgoing) -> Answer | AnodeError:
         try:
@@ -148,7 +161,10 @@ class Courier:
             process = rows.process(tx, message.pid)
             if process is None or current is None or current.message_id != message.message_id:
                 return None  # meanwhile taken as accepted, or overtaken
-            attempt = replace(current, attempts=current.attempts + 1)
+            doubtful = isinstance(answer, Answer) and answer.status in _PERHAPS
+            attempt = replace(
+                current, attempts=current.attempts + 1, doubts=current.doubts + 1 if doubtful else 0
+            )
             accepted, final, why = self._judge(attempt, answer)
             now = self._exchange.clock.now()
             if process.ended:  # a notice after we ended the process alone
@@ -188,7 +204,7 @@ class Courier:
             return True, False, ""
         why = f"HTTP {answer.status} from {message.url}{_said(answer)}"
         final = answer.status in _NEVER or 300 <= answer.status < 400
-        final |= answer.status in _PERHAPS and message.attempts >= _PERHAPS_TRIES
+        final |= message.doubts >= _PERHAPS_TRIES
         return False, final, why
 
     def _later(self, message: Outgoing, answer: Answer | AnodeError, why: str, now: float) -> Outgoing:

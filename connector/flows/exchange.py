@@ -16,12 +16,15 @@ from connector.dsp import process as core
 from connector.dsp.messages import Message, path
 from connector.dsp.process import Process, Table
 from connector.dsp.terms import Kind, Role, State, Subject
-from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError
+from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.clock import Clock
 from connector.flows.events import Events
 from connector.store import processes as rows
 from connector.store.database import Database, Transaction
 from connector.store.processes import Outgoing, Step
+
+_FULL_RETRY = 60.0
+"""Seconds a participant with too many open processes is asked to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,10 @@ class Exchange:
         conducts: Mapping[Subject, Conduct],
         new_id: Callable[[], str],
         deadline: float,
+        open_processes: int,
     ) -> None:
         self.db, self.clock, self.events, self.new_id = db, clock, events, new_id
-        self._conducts, self._deadline = conducts, deadline
+        self._conducts, self._deadline, self._most = conducts, deadline, open_processes
         self.wake: Callable[[str, float], None] = lambda pid, when: None
         """Set by the courier: something is to be sent at that time."""
         self.in_flight: dict[str, str] = {}
@@ -106,6 +110,8 @@ class Exchange:
             now = self.clock.now()
             conduct = self._conducts[message.subject]
             process = self._find(tx, participant, pid, message, address)
+            if pid is None and process.state is not None:
+                return _opened_again(process, message, fingerprint)
             in_flight = process.pending is not None and process.pid in self.in_flight
             receipt = core.receive(conduct.table, process, message.kind, fingerprint, in_flight)
             if receipt.repeated:
@@ -161,6 +167,11 @@ class Exchange:
         known = rows.process_of_peer(tx, subject, role, participant, peer_pid)
         if known is not None:
             return known
+        if rows.open_with(tx, subject, participant, self._most) >= self._most:
+            raise Unavailable(
+                f"{participant} has {self._most} {subject}s here that have not ended: end some, try again.",
+                retry_after=_FULL_RETRY,
+            )
         assert address is not None  # noqa: S101  # checked where the message is parsed
         return Process(subject, role, self.new_id(), participant, peer_pid, address.rstrip("/"), details={})
 
@@ -187,8 +198,12 @@ class Exchange:
             process = rows.process(tx, pid)
             if process is None or process.subject is not subject:
                 raise NotFound(f"There is no {subject} {pid} in this node.")
-            if process.pending is not None and process.state is None and move.kind is Kind.TERMINATE:
+            if process.peer_pid is None and not process.ended:
                 # The peer may never have heard of it: nothing to tell, nothing to wait for.
+                if move.kind is not Kind.TERMINATE:
+                    raise LocalProtocolError(
+                        f"{process.participant} has not told its id of this {subject}: terminate, or wait."
+                    )
                 rows.take_out(tx, pid)
                 now = self.clock.now()
                 return self.abandon(
@@ -292,6 +307,23 @@ class Exchange:
                 when + self._deadline,
             ),
         )
+
+
+def _opened_again(process: Process, message: Message, fingerprint: str) -> Process:
+    """A message that opens a process that is open already: the same answer if it is the same message.
+
+    By the consumer's pid, as section 9.2.1 recommends for transfers, since the answer to the first may have
+    been lost and a peer may write a retry anew.
+    """
+    same = fingerprint in process.accepted or (
+        process.subject is Subject.TRANSFER
+        and getattr(message, "agreement_id", None) == process.details.get("agreement")
+    )
+    if not same:
+        raise RemoteProtocolError(
+            f"The {process.subject} with your pid {process.peer_pid} is open already, as {process.pid}."
+        )
+    return process
 
 
 def _note(message: Message) -> str | None:

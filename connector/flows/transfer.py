@@ -114,7 +114,6 @@ class Transfer:
         if move.kind is Kind.START:
             address = None
             if process.role is Role.PROVIDER:
-                access.revoke(tx, process.pid)
                 address = data_address(self._endpoint, *self.new_tokens(tx, process.pid, now))
                 process = replace(
                     process, details={k: v for k, v in process.details.items() if k != "resume"}
@@ -148,9 +147,9 @@ class Transfer:
         """Cut downloads under way, or watch for the moment the policy ends them."""
         if process.role is not Role.PROVIDER:
             return
-        if process.state is State.STARTED and process.pending not in _CUTS:
-            self._watch(process)
-        elif process.state is not None and process.pending is not Kind.START:
+        if process.pending is Kind.START or (process.state is State.STARTED and process.pending not in _CUTS):
+            self._watch(process)  # a consumer can use its token before we know that it has it
+        elif process.state is not None:
             self._cut(process.pid)
 
 

@@ -32,6 +32,8 @@ class Outgoing:
     next_try: float
     deadline: float
     problem: str | None = None
+    doubts: int = 0
+    """Answers in a row that may mean never, or not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,15 @@ def counts(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     return answer
 
 
+def open_with(connection: sqlite3.Connection, subject: Subject, participant: str, most: int) -> int:
+    """How many processes with a participant have not ended, counted up to `most`."""
+    query = (
+        "SELECT count(*) FROM (SELECT 1 FROM processes WHERE participant = ? AND subject = ? "
+        "AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED') LIMIT ?)"
+    )
+    return int(connection.execute(query, (participant, subject, most)).fetchone()[0])
+
+
 def save(tx: sqlite3.Connection, value: Process, now: float, steps: Iterable[Step] = ()) -> None:
     """Insert or update, with what is to be remembered of how it came about."""
     tx.execute(
@@ -173,7 +184,7 @@ def last_step(connection: sqlite3.Connection) -> int:
 def put_out(tx: sqlite3.Connection, message: Outgoing) -> None:
     """Put a message on its way, or change when and why it is tried again."""
     tx.execute(
-        "INSERT OR REPLACE INTO outbox VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO outbox VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
         (
             message.pid,
             message.message_id,
@@ -186,6 +197,7 @@ def put_out(tx: sqlite3.Connection, message: Outgoing) -> None:
             message.next_try,
             message.deadline,
             message.problem,
+            message.doubts,
         ),
     )
 

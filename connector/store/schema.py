@@ -9,12 +9,14 @@ CREATE TABLE processes (
     reason TEXT, details TEXT NOT NULL, created REAL NOT NULL, changed REAL NOT NULL
 );
 CREATE INDEX processes_peer ON processes (subject, role, participant, peer_pid);
+CREATE INDEX processes_open ON processes (participant, subject)
+    WHERE state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED');
 
 -- At most one message of ours on its way in each process.
 CREATE TABLE outbox (
     pid TEXT PRIMARY KEY, message_id TEXT NOT NULL, kind TEXT NOT NULL, url TEXT NOT NULL,
     participant TEXT NOT NULL, body BLOB NOT NULL, attempts INTEGER NOT NULL, created REAL NOT NULL,
-    next_try REAL NOT NULL, deadline REAL NOT NULL, problem TEXT
+    next_try REAL NOT NULL, deadline REAL NOT NULL, problem TEXT, doubts INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE history (

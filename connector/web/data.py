@@ -7,22 +7,37 @@ its grant: when access ends, the connection is cut.
 
 import asyncio
 import hashlib
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from connector.errors import NotFound, RemoteProtocolError, Unavailable
+from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.data import Grant
 from connector.node import Node
 from connector.web.dsp import NODE, authenticated, read_body
 from connector.web.rendering import errors_as, json
 
+_log = logging.getLogger(__name__)
+
 _PIECE = 256 * 1024
 _SENDFILE_PIECE = 16 << 20
-_PASSED_ON = ("content-type", "content-length", "content-range", "etag", "last-modified", "accept-ranges")
+_SLOWEST = 16 * 1024
+"""Bytes a second. Who reads more slowly is cut off, and can go on with a range request."""
+_PASSED_ON = (
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "etag",
+    "last-modified",
+    "accept-ranges",
+)
 _ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
 
 
@@ -97,10 +112,11 @@ async def _file(request: web.Request, path: Path, media_type: str) -> web.Stream
         response.headers.update({"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": media_type})
         if part:
             response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{status.st_size}"
-        await response.prepare(request)
-        if request.method != "HEAD":
-            await _send(request, response, file, start, stop)
-        await response.write_eof()
+        with _breaking_off(request, response):
+            await response.prepare(request)
+            if request.method != "HEAD":
+                await _send(request, response, file, start, stop)
+            await response.write_eof()
         return response
 
 
@@ -113,7 +129,8 @@ async def _send(
             if request.transport is None or request.transport.is_closing():
                 raise ConnectionResetError("the connection was cut")
             count = min(_SENDFILE_PIECE, stop - start)
-            sent = await loop.sendfile(request.transport, file, start, count)
+            async with asyncio.timeout(_patience(count)):
+                sent = await loop.sendfile(request.transport, file, start, count)
             if sent < count:
                 raise ConnectionResetError("the file became shorter while it was sent")
             start += count
@@ -122,7 +139,7 @@ async def _send(
         piece = os.pread(file.fileno(), min(_PIECE, stop - start), start)
         if not piece:
             raise ConnectionResetError("the file became shorter while it was sent")
-        await response.write(piece)
+        await _write(response, piece)
         start += len(piece)
 
 
@@ -132,21 +149,50 @@ async def _upstream(
     """The operator's own upstream. Its refusals are the operator's trouble: 503, not 500."""
     http = source["http"]
     headers = {**http["headers"], **{n: request.headers[n] for n in _ASKED_ON if n in request.headers}}
-    async with node.upstream.open(http["url"], headers) as stream:
-        if stream.status not in (200, 206, 304, 416):
-            raise Unavailable(
-                f"The provider's source of {grant.dataset} answered {stream.status}; its operator must look."
-            )
-        response = web.StreamResponse(status=stream.status)
-        response.headers.update({n: stream.headers[n] for n in _PASSED_ON if n in stream.headers})
-        if source["media_type"]:
-            response.headers["Content-Type"] = source["media_type"]
-        await response.prepare(request)
-        if request.method != "HEAD" and stream.status != 304:
-            async for chunk in stream.chunks:
-                await response.write(chunk)
-        await response.write_eof()
-        return response
+    response = web.StreamResponse()
+    try:
+        async with node.upstream.open(http["url"], headers) as stream:
+            if stream.status not in (200, 206, 304, 416):
+                raise Unavailable(f"it answered {stream.status}")
+            response.set_status(stream.status)
+            response.headers.update({n: stream.headers[n] for n in _PASSED_ON if n in stream.headers})
+            if source["media_type"]:
+                response.headers["Content-Type"] = source["media_type"]
+            with _breaking_off(request, response):
+                await response.prepare(request)
+                if request.method != "HEAD" and stream.status != 304:
+                    async for chunk in stream.chunks:
+                        await _write(response, chunk)
+                await response.write_eof()
+    except AnodeError as error:  # its address and troubles are its operator's business, not the peer's
+        _log.warning("the source of %s can't be read: %s", grant.dataset, error)
+        raise Unavailable(
+            f"The provider's source of {grant.dataset} can't be read now; its operator must look."
+        ) from None
+    return response
+
+
+@contextmanager
+def _breaking_off(request: web.Request, response: web.StreamResponse) -> Iterator[None]:
+    """An error after the head is out can only be told by breaking off: more would be taken for data."""
+    try:
+        yield
+    except Exception as error:
+        if not response.prepared:
+            raise
+        if not isinstance(error, ConnectionError):  # which a consumer that goes away is, too
+            _log.warning("a download broke off: %s", error or type(error).__name__)
+        _cut(request)
+
+
+async def _write(response: web.StreamResponse, piece: bytes) -> None:
+    async with asyncio.timeout(_patience(len(piece))):
+        await response.write(piece)
+
+
+def _patience(octets: int) -> float:
+    """Seconds a consumer may take for a piece, so that one who does not read does not keep us for ever."""
+    return 30 + octets / _SLOWEST
 
 
 def _cut(request: web.Request) -> None:

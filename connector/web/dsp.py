@@ -13,7 +13,7 @@ from connector.flows import catalog as catalog_flow
 from connector.jsonld import documents
 from connector.node import Node
 from connector.store import processes as rows
-from connector.web.rendering import Handler, errors_as, json
+from connector.web.rendering import PIDS, Handler, errors_as, json
 
 BASE = "/dsp"
 """Path of the versioned endpoints below the public URL."""
@@ -159,7 +159,9 @@ async def _read(request: web.Request, type_: type[dsp.M]) -> tuple[dsp.M, bytes]
     document: Any = documents.loads(body, node.limits.message_bytes, node.limits.json_depth)
     if not isinstance(document, dict):
         raise RemoteProtocolError(f"The body must be a JSON object, a {type_.type}.")
-    return dsp.parse(documents.message(document), type_), body
+    message = dsp.parse(documents.message(document), type_)
+    request[PIDS] = (getattr(message, "provider_pid", None), getattr(message, "consumer_pid", None))
+    return message, body
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:

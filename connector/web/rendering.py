@@ -20,6 +20,9 @@ from connector.errors import (
 
 _log = logging.getLogger(__name__)
 
+PIDS = web.RequestKey("pids", tuple)
+"""Provider pid and consumer pid that a message names, as far as it does."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STATUS: dict[type[AnodeError], int] = {
@@ -72,9 +75,10 @@ def render(
     reasons: tuple[str, ...],
     error: AnodeError | None = None,
 ) -> web.Response:
-    """An error body. The pids are those the request named."""
-    provider_pid = consumer_pid = request.match_info.get("pid", "")
-    document = error_document(type_, code, reasons, provider_pid, consumer_pid)
+    """An error body. The pids are those of the message, or what the path names if it was not read so far."""
+    named = request.match_info.get("pid", "")
+    provider_pid, consumer_pid = request.get(PIDS, (named, named))
+    document = error_document(type_, code, reasons, provider_pid or named, consumer_pid or named)
     headers = {}
     if isinstance(error, Unavailable) and error.retry_after:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))

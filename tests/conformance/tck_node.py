@@ -23,6 +23,8 @@ from connector.dsp.terms import Kind, Role, State, Subject
 from connector.flows.clock import iso
 from connector.flows.exchange import Move
 from connector.node import Node, Parts
+from connector.odrl import canonical
+from connector.odrl.model import parse
 from connector.store import catalog as datasets
 from connector.store import processes
 from connector.store.database import Transaction
@@ -110,7 +112,10 @@ def _agreement(node: Node, role: Role, case: str, now: float) -> processes.Agree
         "permission": [{"action": "use"}],
     }
     negotiated = f"urn:uuid:{uuid.uuid4()}"
-    return processes.Agreement(role, case, script.KIT, dataset, document, now, negotiated, in_force=True)
+    digest = canonical.digest(parse(document, "Agreement"))
+    return processes.Agreement(
+        role, case, script.KIT, dataset, document, digest, now, negotiated, in_force=True
+    )
 
 
 def hooks(node: Node) -> web.Application:
