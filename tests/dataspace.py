@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
@@ -94,6 +95,13 @@ class Network:
         self.beside: set[asyncio.Task[Any]] = set()
         """Second deliveries."""
         self.happened: Counter[str] = Counter()
+        self.censor: Callable[[str], Answer | None] | None = None
+        """Sees the URL of each message first; may answer in the peer's place, or raise."""
+        self.silent: set[str] = set()
+        """Addresses below which nobody ever answers."""
+        self._under_way: Counter[tuple[str, str]] = Counter()
+        self.most_under_way: Counter[tuple[str, str]] = Counter()
+        """Messages of one process to one node, on the wire at the same time."""
 
     async def request(
         self,
@@ -106,10 +114,26 @@ class Network:
         max_bytes: int = 0,
     ) -> Answer:
         """One exchange, weather permitting. Only messages have weather: what is asked with GET arrives."""
-        happens, weather = self.chance.random, self.weather
         self.happened["requests"] += 1
         if method != "POST":
             return await self._deliver(method, url, headers, body)
+        process = urlsplit(url).netloc, str(orjson.loads(body or b"{}").get("consumerPid"))
+        self._under_way[process] += 1
+        self.most_under_way[process] = max(self.most_under_way[process], self._under_way[process])
+        try:
+            return await self._carry(url, headers, body, timeout)
+        finally:
+            self._under_way[process] -= 1
+
+    async def _carry(
+        self, url: str, headers: Mapping[str, str] | None, body: bytes | None, patience: float
+    ) -> Answer:
+        method, happens, weather = "POST", self.chance.random, self.weather
+        if any(map(url.startswith, self.silent)):
+            await self._wait(patience)
+            raise Unavailable("no answer")
+        if self.censor is not None and (answer := self.censor(url)) is not None:
+            return answer
         if happens() < weather.late:
             await self._wait()
         if happens() < weather.lose_request:
@@ -134,7 +158,7 @@ class Network:
         """The very same bytes once more: a replay of the token, which the receiver must refuse."""
         await self._deliver(method, url, headers, body)
 
-    async def _wait(self) -> None:
+    async def _wait(self, seconds: float | None = None) -> None:
         self.happened["late"] += 1
         self.waiting += 1
         done = asyncio.get_running_loop().create_future()
@@ -143,7 +167,8 @@ class Network:
             self.waiting -= 1
             done.set_result(None)
 
-        self.clock.call_at(self.clock.now() + self.chance.uniform(0.001, self.weather.longest), go_on)
+        pause = self.chance.uniform(0.001, self.weather.longest) if seconds is None else seconds
+        self.clock.call_at(self.clock.now() + pause, go_on)
         await done
 
     async def _deliver(
@@ -187,7 +212,7 @@ class Dataspace:
         self.clock = SimulatedClock()
         self.network = Network(self.clock, random.Random(seed), weather or Weather())
         self.nodes: list[Node] = []
-        ids = itertools.count(1)
+        ids = itertools.count(1 + seed * 1_000_000)
         for index in range(number):
             port = 20_001 + index
             config = settings.load(prepare(folder / f"node{index}", port, **files))
@@ -222,7 +247,7 @@ class Dataspace:
                 return
 
     def _busy(self) -> bool:
-        carrying = sum(len(n.courier.carrying) for n in self.nodes)
+        carrying = sum(len(n.courier.carrying) - n.courier.queued for n in self.nodes)
         background = sum(len(n.tasks.running) for n in self.nodes)
         return bool(carrying + background + len(self.network.beside) - self.network.waiting)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from connector.dsp.process import Process
 from connector.dsp.terms import CONTEXT, Kind, Role, State, Subject
@@ -85,7 +86,7 @@ class Talk:
             headers["Authorization"] = json.dumps({"clientId": who})
         if octets is not None:
             headers["Content-Type"] = content_type
-        url = self.running.url + path
+        url = URL(self.running.url + path, encoded=path.isascii())  # sent as it is written
         async with self.session.request(method, url, data=octets, headers=headers) as response:
             content = await response.read()
             if response.content_type != "application/json":

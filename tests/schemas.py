@@ -28,7 +28,7 @@ def _all() -> tuple[Registry[Any], dict[str, str]]:
     types = {}
     for name, schema in contents.items():
         for reference in schema.get("allOf", []):
-            types[reference["$ref"].rpartition("/")[2]] = name
+            types[reference["$ref"].rpartition("/")[2].removeprefix("Root")] = name
     resources = [(name, Resource.from_contents(schema)) for name, schema in contents.items()]
     return Registry().with_resources(resources), types
 

@@ -210,7 +210,8 @@ def query(filters: Sequence[Any] | None, mark: str | None) -> Query:
             )
         if str(entry.get("@type", "")).endswith("QuerySpec") or "filterExpression" in entry:
             limit, skip = _window(entry)
-            wanted += [_criterion(c) for c in entry.get("filterExpression") or []]
+            criteria = entry.get("filterExpression") or []
+            wanted += [_criterion(c) for c in (criteria if isinstance(criteria, list) else [criteria])]
             continue
         for name, value in entry.items():
             values = value if isinstance(value, list) else [value]
@@ -247,12 +248,7 @@ def _position(mark: str) -> tuple[str, bool]:
 
 def _window(spec: Mapping[str, Any]) -> tuple[int, int]:
     limit, offset = spec.get("limit", PAGE), spec.get("offset", 0)
-    if (
-        not isinstance(limit, int)
-        or not isinstance(offset, int)
-        or limit < 1
-        or not 0 <= offset <= _EDC_OFFSET
-    ):
+    if type(limit) is not int or type(offset) is not int or limit < 1 or not 0 <= offset <= _EDC_OFFSET:
         raise RemoteProtocolError(
             f"filter: limit must be a positive number, offset between 0 and {_EDC_OFFSET}; "
             "beyond that follow the Link header."
@@ -270,7 +266,10 @@ def _criterion(entry: Any) -> tuple[str, tuple[str, ...]]:
     if (
         not isinstance(left, str)
         or str(operator).lower() not in ("=", "in")
-        or not all(isinstance(v, str) for v in values)
+        or not 0 < len(values) <= 50
+        or not all(isinstance(v, str) and len(v) <= 1000 for v in values)
     ):
-        raise RemoteProtocolError("filter: only `=` and `in` on texts are supported in a filterExpression.")
+        raise RemoteProtocolError(
+            "filter: only `=` and `in` on texts, at most 50 of them, are supported in a filterExpression."
+        )
     return left.removeprefix("https://w3id.org/anode/v1/property/"), tuple(values)

@@ -64,6 +64,8 @@ class Courier:
         self._timer: Handle | None = None
         self._open = True
         self.carrying: dict[str, asyncio.Task[None]] = {}
+        self.queued = 0
+        """How many of them wait for a place."""
         exchange.wake = self.wake
 
     def start(self) -> None:
@@ -126,7 +128,9 @@ class Courier:
         """Send what is due in one process, and what follows from its acknowledgement."""
         while (waiting := self._due(pid)) is not None:
             places = self._places_of.setdefault(waiting.participant, asyncio.Semaphore(_AT_ONCE_EACH))
+            self.queued += 1
             async with places, self._places:
+                self.queued -= 1
                 message = self._due(pid)
                 if message is None:  # overtaken while it waited for a place
                     return
