@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiosqlite
+import orjson
 
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Role, State, Subject
@@ -17,6 +18,14 @@ from connector.store.schema import SCHEMA
 
 AT_ONCE = 32
 BODY = b"x" * 600
+
+
+_UPDATE = (
+    "UPDATE processes SET peer_pid = ?, address = ?, state = ?, pending = ?, accepted = ?, steps = ?, "
+    "reason = ?, details = ?, changed = ? WHERE pid = ?"
+)
+_HISTORY = "INSERT INTO history (pid, at, direction, kind, state, note) VALUES (?,?,?,?,?,?)"
+_OUTBOX = "INSERT OR REPLACE INTO outbox VALUES (?,'m','agree','http://c','did:web:c',?,0,1,1,2,NULL)"
 
 
 def value(number: int) -> Process:
@@ -79,17 +88,12 @@ async def one_by_one(path: Path, number: int) -> float:
                     await db.execute("BEGIN IMMEDIATE")
                     cursor = await db.execute("SELECT * FROM processes WHERE pid = ?", (f"urn:x:{n}",))
                     await cursor.fetchone()
-                    await db.execute(
-                        "UPDATE processes SET state = 'REQUESTED', changed = 1 WHERE pid = ?", (f"urn:x:{n}",)
-                    )
-                    await db.execute(
-                        "INSERT INTO history (pid, at, direction, kind) VALUES (?, 1, 'in', 'request')",
-                        (f"urn:x:{n}",),
-                    )
-                    await db.execute(
-                        "INSERT OR REPLACE INTO outbox VALUES (?,'m','agree','u','d',?,0,1,1,2,NULL)",
-                        (f"urn:x:{n}", BODY),
-                    )
+                    now = value(n)
+                    details = orjson.dumps(now.details).decode()
+                    row = (now.peer_pid, now.address, now.state, None, "", 1, None, details, 1.0, now.pid)
+                    await db.execute(_UPDATE, row)
+                    await db.execute(_HISTORY, (now.pid, 1.0, "in", "request", "REQUESTED", None))
+                    await db.execute(_OUTBOX, (now.pid, BODY))
                     await db.execute("COMMIT")
 
         began = time.perf_counter()

@@ -1,6 +1,7 @@
 """A large download, plain and over TLS, beside nginx serving the same file in the same run."""
 
 import asyncio
+import getpass
 import shutil
 import subprocess
 import time
@@ -54,7 +55,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 def nginx(folder: Path, port: int, tls_port: int, cert: Path, key: Path) -> subprocess.Popen[bytes]:
     """nginx with one worker and sendfile."""
     (folder / "nginx.conf").write_text(
-        f"daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
+        f"daemon off; user {getpass.getuser()}; pid {folder}/nginx.pid; error_log {folder}/nginx.log;\n"
         "events {}\n"
         "http { access_log off; sendfile on; tcp_nopush on; client_body_temp_path /tmp; "
         f"server {{ listen 127.0.0.1:{port}; root {folder}; }} "
