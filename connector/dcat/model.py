@@ -4,7 +4,7 @@ A dataset's own members are made into JSON once, when it is published; its polic
 answer is those bytes joined, so that a page of a hundred costs no serialisation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -24,12 +24,16 @@ def offer_id(dataset_id: str, digest: str) -> str:
     return f"{dataset_id}{'-' if '#' in dataset_id else '#'}offer-{digest[:16]}"
 
 
-def rule_members(policy: Policy) -> bytes:
-    """The rules of a policy as inner JSON, the same for all datasets it applies to."""
-    document = to_document(policy)
-    return inner(
-        {n: v for n, v in document.items() if n in ("profile", "permission", "prohibition", "obligation")}
-    )
+Offered = bytes
+"""An Offer as JSON, from within its `@id` on: the same for all datasets under a policy."""
+
+_RULES = ("profile", "permission", "prohibition", "obligation")
+
+
+def offered(policy: Policy, digest: str) -> Offered:
+    """The part of an Offer that does not depend on the dataset."""
+    rules = {name: value for name, value in to_document(policy).items() if name in _RULES}
+    return b'offer-%b","@type":"Offer",%b}' % (digest[:16].encode(), inner(rules))
 
 
 def dataset_members(
@@ -56,10 +60,9 @@ class Parts:
 
     def __init__(self, participant: str, address: str) -> None:
         service = {"@id": f"{address}#dsp", "@type": "DataService", "endpointURL": address}
-        self._distribution = inner(
-            {"distribution": [{"@type": "Distribution", "format": HTTP_PULL, "accessService": service}]}
-        )
-        self._catalog = inner(
+        distribution = {"@type": "Distribution", "format": HTTP_PULL, "accessService": service}
+        self._before_members = b"]," + inner({"distribution": [distribution]}) + b","
+        self._catalog = b"{" + inner(
             {
                 "@context": [CONTEXT],
                 "@id": f"{address}#catalog",
@@ -68,28 +71,35 @@ class Parts:
             }
             | {"service": [service]}
         )
-        self._context = inner({"@context": [CONTEXT]})
+        self._context = inner({"@context": [CONTEXT]}) + b","
 
-    def dataset(
-        self, dataset_id: str, members: bytes, offers: Sequence[tuple[str, bytes]], alone: bool
-    ) -> bytes:
-        """A Dataset from its inner members and its offers (id, inner rules); `alone`: with an @context."""
-        policies = b",".join(
-            b'{"@id":%b,"@type":"Offer",%b}' % (orjson.dumps(offer), offer_rules)
-            for offer, offer_rules in offers
-        )
-        return b'{%b"@id":%b,"@type":"Dataset","hasPolicy":[%b],%b,%b}' % (
-            self._context + b"," if alone else b"",
-            orjson.dumps(dataset_id),
-            policies,
-            self._distribution,
-            members,
-        )
+    def dataset(self, dataset_id: str, members: bytes, offers: Sequence[Offered]) -> bytes:
+        """A Dataset by itself."""
+        parts = [b"{", self._context, b'"@id":"']
+        self._rest(parts, dataset_id, members, offers)
+        return b"".join(parts)
 
-    def catalog(self, datasets: Sequence[bytes]) -> bytes:
-        """A Catalog. Without datasets it has no `dataset` member, as the schema wants."""
-        listed = b',"dataset":[%b]' % b",".join(datasets) if datasets else b""
-        return b"{%b%b}" % (self._catalog, listed)
+    def catalog(self, datasets: Iterable[tuple[str, bytes, Sequence[Offered]]]) -> bytes:
+        """A Catalog of datasets: id, members, offers. Without any there is no `dataset`: the schema."""
+        parts: list[bytes] = [self._catalog]
+        before = b',"dataset":[{"@id":"'
+        for dataset_id, members, offers in datasets:
+            parts.append(before)
+            self._rest(parts, dataset_id, members, offers)
+            before = b',{"@id":"'
+        parts.append(b"]}" if len(parts) > 1 else b"}")
+        return b"".join(parts)
+
+    def _rest(self, parts: list[bytes], dataset_id: str, members: bytes, offers: Sequence[Offered]) -> None:
+        """What follows the opening of a Dataset's `@id`. Joined once at the end: this runs for each entry."""
+        name = orjson.dumps(dataset_id)[1:-1]
+        parts.append(name)
+        mark = b"-" if "#" in dataset_id else b"#"
+        before = b'","@type":"Dataset","hasPolicy":[{"@id":"'
+        for offered in offers:
+            parts += (before, name, mark, offered)
+            before = b',{"@id":"'
+        parts += (self._before_members, members, b"}")
 
 
 def inner(document: Mapping[str, Any]) -> bytes:

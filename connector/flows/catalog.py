@@ -36,7 +36,7 @@ class Terms:
     id: str
     policy: Policy
     digest: str
-    members: bytes
+    offered: dcat.Offered
     access: Compiled
     contract: Compiled
     sentence: str
@@ -115,7 +115,8 @@ class Catalog:
             return kept
         wanted, window = rows.rarest_first(self._db.read, query.wanted), query.window
         found = rows.page(self._db.read, visible, wanted, window)
-        body = self._parts.catalog([self._dataset(*entry, alone=False) for entry in found.entries])
+        offered = {name: terms.offered for name, terms in self.terms.items()}
+        body = self._parts.catalog((i, members, [offered[p] for p in ps]) for i, members, ps in found.entries)
         first, last = (found.entries[0][0], found.entries[-1][0]) if found.entries else (window.start,) * 2
         if window.backwards:
             page = CatalogPage(body, cursor(last, False), cursor(found.edge, True) if found.edge else None)
@@ -136,7 +137,7 @@ class Catalog:
         :raises NotFound: no such dataset, or none of its offers is for this participant.
         """
         stored, visible = self._find(self._db.read, participant, dataset_id, self._clock.now())
-        return self._dataset(stored.id, stored.members, [t.id for t in visible], alone=True)
+        return self._parts.dataset(stored.id, stored.members, [terms.offered for terms in visible])
 
     def require(self, tx: Transaction, participant: str, dataset_id: str, now: float) -> None:
         """Refuse what :meth:`dataset` would not show."""
@@ -174,18 +175,15 @@ class Catalog:
         now = self._clock.now()
         return [name for name, terms in self.terms.items() if terms.visible_to(participant, now)]
 
-    def _dataset(self, dataset_id: str, members: bytes, policies: Sequence[str], alone: bool) -> bytes:
-        offers = [(dcat.offer_id(dataset_id, self.terms[p].digest), self.terms[p].members) for p in policies]
-        return self._parts.dataset(dataset_id, members, offers, alone)
-
 
 def _terms(name: str, authored: Authored) -> Terms:
     policy = authored.contract
+    digest = canonical.digest(policy)
     return Terms(
         name,
         policy,
-        canonical.digest(policy),
-        dcat.rule_members(policy),
+        digest,
+        dcat.offered(policy, digest),
         compile_policy(authored.access),
         compile_policy(policy),
         authored.sentence,

@@ -7,16 +7,18 @@ value), each read from where the last page ended. So it costs the same at ten da
 import heapq
 import itertools
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
-_SCAN = 5000
+_SCAN = 2500
 """Index entries looked at for one page. A filter that finds too little in them gives a short page with a
 `next`, instead of walking on."""
+
+_STRIDE = 100
 
 Wanted = Sequence[tuple[str, Sequence[str]]]
 """A filter: each property must have one of its values."""
@@ -115,47 +117,64 @@ def listing(connection: sqlite3.Connection, after: str, limit: int) -> list[tupl
 
 def page(connection: sqlite3.Connection, policies: Sequence[str], wanted: Wanted, window: Window) -> Page:
     """Datasets that are offered under one of these policies and have the wanted properties."""
-    found: list[tuple[str, list[str]]] = []
+    found: list[tuple[str, bytes, list[str]]] = []
     last, looked, enough = window.start, 0, window.limit + window.skip
-    for candidate, offered in _candidates(connection, policies, wanted, window):
+    runs = _by_property if wanted else _by_policy
+    merged = heapq.merge(*runs(connection, policies, wanted, window), reverse=window.backwards)
+    for candidate, same in itertools.groupby(merged, key=_ID):
         if len(found) == enough or looked == _SCAN + window.skip:
-            return Page(_bodies(connection, found[window.skip :], window.backwards), last)
+            edge: str | None = last
+            break
         last, looked = candidate, looked + 1
-        if wanted:
-            offered = _offered(connection, policies, candidate)
-        if offered and _has_properties(connection, wanted[1:], candidate):
-            found.append((candidate, offered))
-    return Page(_bodies(connection, found[window.skip :], window.backwards), None)
-
-
-def _candidates(
-    connection: sqlite3.Connection, policies: Sequence[str], wanted: Wanted, window: Window
-) -> Iterator[tuple[str, list[str]]]:
-    """Ids in the direction of reading, each with the policies (or property values) that led to it."""
-    if wanted:
-        name, values = wanted[0]
-        runs = [_run(connection, _BY_PROPERTY[window.backwards], (name, v), window.start, v) for v in values]
+        rows = list(same)
+        if not wanted:
+            found.append((candidate, rows[0][2], [label for _, label, _ in rows]))
+        elif any(fits for _, _, fits in rows) and (offered := _offered(connection, policies, candidate)):
+            found.append((candidate, _body(connection, candidate), offered))
     else:
-        runs = [_run(connection, _BY_POLICY[window.backwards], (p,), window.start, p) for p in policies]
-    merged = heapq.merge(*runs, reverse=window.backwards)
-    for found, same in itertools.groupby(merged, key=itemgetter(0)):
-        yield found, [label for _, label in same]
+        edge = None
+    entries = found[window.skip :]
+    return Page(entries[::-1] if window.backwards else entries, edge)
 
 
-_BY_POLICY = (
-    "SELECT dataset FROM offers WHERE policy = ? AND dataset > ? ORDER BY dataset",
-    "SELECT dataset FROM offers WHERE policy = ? AND dataset < ? ORDER BY dataset DESC",
-)
-_BY_PROPERTY = (
-    "SELECT dataset FROM properties WHERE name = ? AND value = ? AND dataset > ? ORDER BY dataset",
-    "SELECT dataset FROM properties WHERE name = ? AND value = ? AND dataset < ? ORDER BY dataset DESC",
-)
+_ID = itemgetter(0)
+_DIRECTION = (("> ?", "ORDER BY 1"), ("< ?", "ORDER BY 1 DESC"))
 
 
-def _run(
-    connection: sqlite3.Connection, query: str, key: tuple[str, ...], start: str, label: str
-) -> Iterator[tuple[str, str]]:
-    return ((found, label) for (found,) in connection.execute(query, (*key, start)))
+def _by_policy(
+    connection: sqlite3.Connection, policies: Sequence[str], _: Wanted, window: Window
+) -> list[Iterable[tuple[str, str, Any]]]:
+    """A run per policy: id, policy, members."""
+    beyond, order = _DIRECTION[window.backwards]
+    query = (
+        "SELECT o.dataset, o.policy, d.body FROM offers o CROSS JOIN datasets d ON d.id = o.dataset "  # noqa: S608  # fixed texts
+        f"WHERE o.policy = ? AND o.dataset {beyond} {order}"
+    )
+    return [connection.execute(query, (policy, window.start)) for policy in policies]
+
+
+def _by_property(
+    connection: sqlite3.Connection, _: Sequence[str], wanted: Wanted, window: Window
+) -> list[Iterable[tuple[str, str, Any]]]:
+    """A run per value of the first property: id, value, whether the other properties fit.
+
+    One look at a dataset's properties, however many values are asked for: no filter can buy more work.
+    """
+    beyond, order = _DIRECTION[window.backwards]
+    (name, values), others = wanted[0], wanted[1:]
+    fits, given = "1", []
+    if others:
+        terms = " + ".join(f"(q.name = ? AND q.value IN ({','.join('?' * len(v))}))" for _, v in others)
+        fits = (
+            f"(SELECT sum({terms}) FROM properties q INDEXED BY properties_dataset "  # noqa: S608  # only marks
+            f"WHERE q.dataset = p.dataset) = {len(others)}"
+        )
+        given = [text for other, v in others for text in (other, *v)]
+    query = (
+        f"SELECT p.dataset, p.value, {fits} FROM properties p "  # noqa: S608  # only marks
+        f"WHERE p.name = ? AND p.value = ? AND p.dataset {beyond} {order}"
+    )
+    return [connection.execute(query, (*given, name, value, window.start)) for value in dict.fromkeys(values)]
 
 
 def _offered(connection: sqlite3.Connection, policies: Sequence[str], dataset_id: str) -> list[str]:
@@ -163,40 +182,28 @@ def _offered(connection: sqlite3.Connection, policies: Sequence[str], dataset_id
     return [p for p in policies if p in found]
 
 
-def _has_properties(connection: sqlite3.Connection, wanted: Wanted, dataset_id: str) -> bool:
-    """One look-up, however many values are asked for: a filter must not be able to buy work."""
-    if not wanted:
-        return True
-    query = "SELECT name, value FROM properties WHERE dataset = ?"
-    found = dict(connection.execute(query, (dataset_id,)).fetchall())
-    return all(found.get(name) in values for name, values in wanted)
+def _body(connection: sqlite3.Connection, dataset_id: str) -> bytes:
+    body: bytes = connection.execute("SELECT body FROM datasets WHERE id = ?", (dataset_id,)).fetchone()[0]
+    return body
 
 
 def rarest_first(connection: sqlite3.Connection, wanted: Wanted) -> Wanted:
-    """The same filter, led by the property that the fewest datasets have (counted up to a bound)."""
+    """The same filter, led by the property that the fewest datasets have.
 
-    def commonness(item: tuple[str, Sequence[str]]) -> int:
-        name, values = item
-        return sum(
-            connection.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM properties WHERE name = ? AND value = ? LIMIT 200)",
-                (name, v),
-            ).fetchone()[0]
-            for v in values
-        )
-
-    return sorted(wanted, key=commonness) if len(wanted) > 1 else wanted
-
-
-def _bodies(
-    connection: sqlite3.Connection, found: list[tuple[str, list[str]]], backwards: bool
-) -> list[tuple[str, bytes, list[str]]]:
-    read = connection.execute
-    bodies = (
-        (dataset_id, read("SELECT body FROM datasets WHERE id = ?", (dataset_id,)).fetchone(), policies)
-        for dataset_id, policies in (reversed(found) if backwards else found)
-    )
-    return [(dataset_id, row[0], policies) for dataset_id, row, policies in bodies if row is not None]
+    All are counted in step until the first one ends, or to a bound: the cost is that of the rarest.
+    """
+    if len(wanted) < 2:
+        return wanted
+    query = "SELECT 1 FROM properties WHERE name = ? AND value = ?"
+    runs = [
+        (item, itertools.chain(*(connection.execute(query, (item[0], value)) for value in item[1])))
+        for item in wanted
+    ]
+    for _ in range(_SCAN // _STRIDE):
+        for item, run in runs:
+            if len(list(itertools.islice(run, _STRIDE))) < _STRIDE:
+                return [item, *(other for other in wanted if other is not item)]
+    return wanted
 
 
 def total(connection: sqlite3.Connection) -> int:
