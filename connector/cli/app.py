@@ -20,14 +20,65 @@ Start with `anode init --local`, or watch five operators trade: `anode demo`."""
 _EXIT_CODES = """Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 refused by a policy or a peer,
 4 could not be reached."""
 
-_COMMANDS = {
+_Commands = dict[str, tuple[str, str]]
+"""Name → `module:function` in this package, and what it does."""
+
+_COMMANDS: _Commands = {
     "init": ("init:init", "Make a node: settings, keys, token, folders. Never overwrites."),
+    "serve": ("serve:serve", "Run the node."),
+    "publish": ("catalog:publish", "Publish a dataset in the running node."),
+    "negotiate": ("trade:negotiate", "Ask a peer for a contract about one of its datasets."),
+    "fetch": ("trade:fetch", "Get a dataset: catalog, negotiation, transfer, file."),
+    "status": ("status:status", "Show how the node is, or the timeline of one process."),
+    "doctor": ("doctor:doctor", "Look for what is wrong with this node, and say how to mend it."),
 }
-_GROUPS = {
+_GROUPS: dict[str, tuple[str, _Commands]] = {
+    "catalog": (
+        "What peers offer, and what this node offers.",
+        {
+            "show": ("catalog:show", "Show what a peer offers this node."),
+            "list": ("catalog:list_own", "List the datasets of this node."),
+            "withdraw": ("catalog:withdraw", "Take a dataset out of the catalog."),
+        },
+    ),
+    "negotiation": (
+        "Negotiations under way and done. A node conducts them by itself; here is a hand in it.",
+        {
+            "list": ("processes:list_negotiations", "List negotiations, newest first."),
+            "show": ("processes:show_negotiation", "Show a negotiation: steps, terms, what comes next."),
+            "counter": ("processes:counter", "Counter with other terms."),
+            "accept": ("processes:accept", "Accept the provider's offer."),
+            "agree": ("processes:agree", "Agree to what the consumer asks for."),
+            "verify": ("processes:verify", "Confirm the provider's agreement."),
+            "finalize": ("processes:finalize", "Bring the agreement into force."),
+            "terminate": ("processes:end_negotiation", "End a negotiation without an agreement."),
+        },
+    ),
+    "agreement": (
+        "Contracts.",
+        {
+            "list": ("processes:list_agreements", "List agreements."),
+            "show": ("processes:show_agreement", "Show an agreement, and what its policy says."),
+        },
+    ),
+    "transfer": (
+        "Transfers under way and done.",
+        {
+            "list": ("processes:list_transfers", "List transfers, newest first."),
+            "show": ("processes:show_transfer", "Show a transfer: steps, what comes next."),
+            "start": ("processes:start", "Start a transfer, or resume it."),
+            "suspend": ("processes:suspend", "Suspend a transfer."),
+            "complete": ("processes:complete", "Say that all data has been transferred."),
+            "terminate": ("processes:end_transfer", "End a transfer at once."),
+        },
+    ),
     "config": (
         "Look at the settings.",
         {
-            "check": ("settings:check", "Say whether the settings are right: every mistake with its line."),
+            "check": (
+                "settings:check",
+                "Say whether settings, policies and catalog are right: every mistake with its line.",
+            ),
             "show": ("settings:show_settings", "Show what holds, and where it is set."),
         },
     ),

@@ -88,11 +88,16 @@ def note(common: Common, text: str) -> None:
 def fail(reasons: Sequence[str], code: str, *, as_json: bool) -> int:
     """Print each reason as a line on stderr (and one JSON document on stdout); returns the exit code."""
     for reason in reasons:
-        print(f"{style('anode:', '31', sys.stderr)} {' '.join(reason.split())}", file=sys.stderr)
+        print(f"{style('anode:', '31', sys.stderr)} {plain(' '.join(reason.split()))}", file=sys.stderr)
     if as_json:
         print(orjson.dumps({"error": code, "reasons": list(reasons)}).decode())
     sys.stdout.flush()
     return exit_code(code)
+
+
+def plain(text: str) -> str:
+    """Text that a peer may have written, safe to print: a terminal takes no orders from it."""
+    return "".join(c for c in text if c.isprintable())
 
 
 def shown(path: Path) -> str:
@@ -111,7 +116,7 @@ def style(text: str, code: str, stream: Any = None) -> str:
 
 def table(rows: Sequence[Sequence[object]], *head: str) -> str:
     """Columns as wide as their widest cell."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[plain(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -18,14 +18,24 @@ def check(
     *,
     common: Common = COMMON,
 ) -> int:
-    """Say whether the settings are right: every mistake with its line."""
+    """Say whether settings, policies and catalog are right: every mistake with its line."""
+    from connector.flows.publish import declared  # here: `config show` needs neither
+    from connector.odrl import authoring
+
     path = file or common.path()
     config = Common(config=path).settings()
-    output.show(
-        common,
-        {"file": str(path), "ok": True, "did": config.participant.did},
-        f"{path} is right: {config.participant.name}, {config.participant.did}, at {config.public.url}",
-    )
+    policies = authoring.load(config.policies)
+    datasets = declared(config.catalog, policies)
+    value = {
+        "file": str(path),
+        "ok": True,
+        "did": config.participant.did,
+        "policies": sorted(policies),
+        "datasets": len(datasets),
+    }
+    what = f"{len(policies)} policies, {len(datasets)} datasets in files"
+    who = f"{config.participant.name}, {config.participant.did}, at {config.public.url}"
+    output.show(common, value, f"{path} is right: {who}; {what}")
     return output.OK
 
 

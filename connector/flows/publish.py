@@ -5,7 +5,7 @@ A file is published as a whole: what it no longer declares is withdrawn. An unch
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,7 +94,7 @@ class Publisher:
         :raises NotFound: a policy that this node does not have.
         :raises InvalidFile: a file that is not there.
         """
-        self._check_policies(dataset)
+        _check_policies(dataset, self._catalog.terms)
         stored = _stored(dataset, Path.cwd(), API)
         now = self._clock.now()
         definition = dataset.model_dump(exclude_none=True)
@@ -123,7 +123,7 @@ class Publisher:
             if rows.file_digest(self._db.read, origin) == digest:
                 continue
             try:
-                changed.append((origin, digest, self._read(path)))
+                changed.append((origin, digest, _declared(path, self._catalog.terms)))
             except InvalidFile as fault:
                 faults += fault.reasons
         if faults:
@@ -151,22 +151,38 @@ class Publisher:
         known = ",".join(sorted(self._catalog.terms))
         return hashlib.sha256(path.read_bytes() + known.encode()).hexdigest()
 
-    def _read(self, path: Path) -> list[tuple[Dataset, Stored]]:
-        datasets = read_file(path)
-        return [(d, _stored(d, path.parent, str(path))) for d in datasets if self._check_policies(d, path)]
 
-    def _check_policies(self, dataset: Dataset, path: Path | None = None) -> bool:
-        for name in dataset.offers:
-            if name not in self._catalog.terms:
-                near = difflib.get_close_matches(name, self._catalog.terms, 1)
-                hint = (
-                    f' Did you mean "{near[0]}"?'
-                    if near
-                    else f" There are: {', '.join(self._catalog.terms) or 'none'}."
-                )
-                what = f'Dataset {dataset.id} is offered under policy "{name}", which is not here.{hint}'
-                raise NotFound(what) if path is None else InvalidFile(f"{path}: {what}")
-        return True
+def declared(paths: Iterable[Path], policies: Collection[str]) -> list[Dataset]:
+    """What all catalog files below these paths declare, checked as at a start.
+
+    :raises InvalidFile: with every fault of every file.
+    """
+    found: list[Dataset] = []
+    faults: list[str] = []
+    for path in _files(paths):
+        try:
+            found += [dataset for dataset, _ in _declared(path, policies)]
+        except InvalidFile as fault:
+            faults += fault.reasons
+    if faults:
+        raise InvalidFile(*faults)
+    return found
+
+
+def _declared(path: Path, policies: Collection[str]) -> list[tuple[Dataset, Stored]]:
+    datasets = read_file(path)
+    for dataset in datasets:
+        _check_policies(dataset, policies, path)
+    return [(dataset, _stored(dataset, path.parent, str(path))) for dataset in datasets]
+
+
+def _check_policies(dataset: Dataset, policies: Collection[str], path: Path | None = None) -> None:
+    for name in dataset.offers:
+        if name not in policies:
+            near = difflib.get_close_matches(name, policies, 1)
+            hint = f' Did you mean "{near[0]}"?' if near else f" There are: {', '.join(policies) or 'none'}."
+            what = f'Dataset {dataset.id} is offered under policy "{name}", which is not here.{hint}'
+            raise NotFound(what) if path is None else InvalidFile(f"{path}: {what}")
 
 
 def read_file(path: Path) -> list[Dataset]:

@@ -135,6 +135,25 @@ def _settle(outcomes: list[tuple["asyncio.Future[Any]", Any, Exception | None]])
             done.set_exception(error)
 
 
+def quick_check(path: Path) -> str | None:
+    """What is wrong with the store in this file, read only; None if nothing is. A node may be using it.
+
+    :raises Unavailable: it can't be read.
+    """
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise Unavailable(f"The store {path} can't be read: {error}.") from None
+    if version not in (0, VERSION):
+        return f"it has version {version}, this program knows {VERSION}"
+    return None if found == "ok" else str(found)
+
+
 def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     connection.execute("PRAGMA journal_mode = WAL")

@@ -1,14 +1,14 @@
 """Management API: what goes on for a while. Events as they happen, and the data of transfers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 
 from aiohttp import web
 
 from connector.errors import AnodeError, NotFound
 from connector.flows.events import Event
 from connector.node import Node
-from connector.peers.client import Stream
 from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web.openapi import BadRequest, Call
@@ -16,7 +16,15 @@ from connector.web.openapi import BadRequest, Call
 _KEEP_ALIVE = 15.0
 _AT_ONCE = 200
 _ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
-_PASSED_ON = ("content-type", "content-length", "content-range", "etag", "last-modified", "accept-ranges")
+_PASSED_ON = (
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "etag",
+    "last-modified",
+    "accept-ranges",
+)
 
 
 async def stream_events(node: Node, call: Call) -> web.StreamResponse:
@@ -36,17 +44,19 @@ async def stream_events(node: Node, call: Call) -> web.StreamResponse:
         await response.prepare(request)
         # An event only says that there is something to read: nothing is lost or told twice, and a slow
         # reader needs no memory here.
-        async for quiet in _moments(events):
-            if quiet:
-                await response.write(b": nothing new\n\n")
-            while found := rows.steps_after(node.db.read, seen, pid, _AT_ONCE):
-                await response.write(b"".join(_event(node, *step) for step in found))
-                seen = found[-1][0]
-    await response.write_eof()
+        with _breaking_off(request):
+            async with aclosing(_moments(events)) as moments:
+                async for quiet in moments:
+                    if quiet:
+                        await response.write(b": nothing new\n\n")
+                    while found := rows.steps_after(node.db.read, seen, pid, _AT_ONCE):
+                        await response.write(b"".join(_event(node, *step) for step in found))
+                        seen = found[-1][0]
+            await response.write_eof()
     return response
 
 
-async def _moments(events: AsyncIterator[Event]) -> AsyncIterator[bool]:
+async def _moments(events: AsyncIterator[Event]) -> AsyncGenerator[bool, None]:
     """Now, whenever something happened, and after a quiet while (then True). Ends when the node stops."""
     yield False
     waiting = asyncio.ensure_future(anext(events, None))
@@ -89,17 +99,19 @@ async def stream_data(node: Node, call: Call) -> web.StreamResponse:
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         await response.prepare(request)
-        return await _pass_on(request, response, stream)
+        with _breaking_off(request):
+            if stream.status != 304:
+                async for chunk in stream.chunks:
+                    await response.write(chunk)
+            await response.write_eof()
+    return response
 
 
-async def _pass_on(request: web.Request, response: web.StreamResponse, stream: Stream) -> web.StreamResponse:
-    """An error in the middle can only be told by breaking off: the reader must not take a part for all."""
+@contextmanager
+def _breaking_off(request: web.Request) -> Iterator[None]:
+    """Once an answer has begun, an error can only be told by breaking off: a part must not look whole."""
     try:
-        if stream.status != 304:
-            async for chunk in stream.chunks:
-                await response.write(chunk)
-        await response.write_eof()
-    except AnodeError:
+        yield
+    except (AnodeError, OSError):  # also a reader that went away
         if request.transport is not None:
             request.transport.abort()
-    return response

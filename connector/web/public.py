@@ -1,9 +1,11 @@
 """The public listener: the protocol, the DID document, the data plane. Nothing for the operator."""
 
+import os
 import ssl
 
 from aiohttp import web
 
+from connector.errors import AnodeError, InvalidFile
 from connector.node import Node
 from connector.vc import did as did_web
 from connector.web import data, dsp
@@ -44,7 +46,12 @@ async def listen(
     )
     await runner.setup()
     site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
-    await site.start()
+    try:
+        await site.start()
+    except OSError as problem:
+        await runner.cleanup()
+        why = os.strerror(problem.errno).lower() if problem.errno else str(problem)
+        raise AnodeError(f"{host}:{port} can't be listened on: {why}.") from None
     return runner, runner.addresses[0][1]
 
 
@@ -53,7 +60,11 @@ def _tls(node: Node) -> ssl.SSLContext | None:
     if public.tls_certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(public.tls_certificate, public.tls_key)
+    try:
+        context.load_cert_chain(public.tls_certificate, public.tls_key)
+    except OSError as problem:  # an SSLError is one too
+        what = f"can't be used with {public.tls_key}: {problem.strerror or problem}"
+        raise InvalidFile(f"{public.tls_certificate}: {what}") from None
     return context
 
 
