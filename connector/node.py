@@ -28,6 +28,7 @@ from connector.flows.negotiate import Negotiation, Negotiations
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
+from connector.flows.sources import Sources
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
 from connector.odrl import authoring
@@ -88,7 +89,8 @@ class Node:
         self.audit = Audit(Path(f"{config.store}.audit.jsonl"), self.clock)
         policies = authoring.load(config.policies)
         self.catalog = Catalog(self.db, self.clock, self.participant, self.address, policies)
-        self.publisher = Publisher(self.db, self.clock, self.catalog)
+        self.sources = Sources(self.db)
+        self.publisher = Publisher(self.db, self.clock, self.catalog, self.sources)
         agreed = Policies()
         self.data = DataPlane(self.db, self.clock, self.audit, agreed, self._end_transfer)
         endpoint = DataEndpoint(

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from connector.errors import Unavailable
-from connector.flows.clock import Clock
+from connector.flows.clock import Clock, iso
 
 _SYNC_AFTER = 1.0
 
@@ -29,13 +29,14 @@ class Audit:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._cut_half_line()
         self._unsynced = False
+        self._now, self._text = -1, b""
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append a decision.
+    def write(self, common: bytes, decision: Mapping[str, Any]) -> None:
+        """Append a decision. `common` is what a grant's lines share, as inner JSON.
 
         :raises Unavailable: it can't be written; then nothing may be served.
         """
-        octets = orjson.dumps(line) + b"\n"
+        octets = b'{"at":"%b",%b,%b\n' % (self._second(), common, orjson.dumps(decision)[1:])
         try:
             written = os.write(self._file, octets)
         except OSError as error:
@@ -50,6 +51,13 @@ class Audit:
         if not self._unsynced:
             self._unsynced = True
             self._clock.call_at(self._clock.now() + _SYNC_AFTER, self._sync_soon)
+
+    def _second(self) -> bytes:
+        """The time as text, made once a second."""
+        now = int(self._clock.now())
+        if now != self._now:
+            self._now, self._text = now, iso(now).encode()
+        return self._text
 
     def tail(self, number: int) -> list[dict[str, Any]]:
         """The newest lines, oldest first."""

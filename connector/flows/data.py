@@ -11,17 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from connector.dsp.process import Process
 from connector.dsp.terms import Role
-from connector.errors import Denied, NotFound, Untrusted
+from connector.errors import Denied, Untrusted
 from connector.flows.audit import Audit
-from connector.flows.clock import Clock, Handle, iso
+from connector.flows.clock import Clock, Handle
 from connector.flows.transfer import Policies
 from connector.odrl.compile import Compiled
 from connector.odrl.operands import Facts
-from connector.store import access, catalog
+from connector.store import access
 from connector.store import processes as rows
-from connector.store.access import Token, digest_of
+from connector.store.access import digest_of
 from connector.store.database import Database, Transaction
 
 _GRANTS_KEPT = 100_000
@@ -35,11 +37,12 @@ class Grant:
     agreement: str
     participant: str
     dataset: str
-    source: dict[str, Any]
     policy: Compiled
     agreed: float
     expires: float
     """When the token itself ends."""
+    line: bytes
+    """What every line of the audit log about it has in common."""
 
 
 class DataPlane:
@@ -78,31 +81,23 @@ class DataPlane:
                 "This token has expired; refresh it, or ask for the transfer's data address again."
             )
         decision = grant.policy.decide(Facts(now, grant.participant, grant.agreed))
-        line = {
-            "at": iso(now),
-            "participant": grant.participant,
-            "dataset": grant.dataset,
-            "agreement": grant.agreement,
-            "transfer": grant.transfer,
-            "permitted": decision.permitted,
-        }
         if not decision.permitted:
             reasons = [r.sentence(redacted=False) for r in decision.reasons]
-            self._audit.write({**line, "reasons": reasons, **about})
+            self._audit.write(grant.line, {"permitted": False, "reasons": reasons, **about})
             raise Denied(*(r.sentence(redacted=True) for r in decision.reasons))
-        self._audit.write({**line, **about})
+        self._audit.write(grant.line, {"permitted": True, **about})
         return grant
 
     async def _first_use(self, token: str, now: float) -> Grant:
         digest = digest_of(token)
-        found = access.token(self._db.read, digest)
-        if found is None or found.refreshes:
+        found = access.right(self._db.read, digest)
+        if found is None:
             raise Untrusted(
                 "This token opens nothing (any more). Suspending, completing or ending a transfer makes its "
                 "tokens void, and so does the first use of a newer one."
             )
-        grant = self._grant(self._db.read, found)
-        if now < found.expires and access.has_older(self._db.read, found.transfer, found.pair):
+        grant = self._grant(found)
+        if now < found.expires and found.ends_older:
             await self._db.write(lambda tx: access.retire_older(tx, found.transfer, found.pair))
             self._forget(found.transfer)
             if access.token(self._db.read, digest) is None:
@@ -113,28 +108,28 @@ class DataPlane:
         self._by_transfer.setdefault(found.transfer, set()).add(token)
         return grant
 
-    def _grant(self, connection: Transaction, found: Token) -> Grant:
-        process = rows.process(connection, found.transfer)
-        agreement = (
-            None
-            if process is None
-            else rows.agreement(connection, Role.PROVIDER, process.details["agreement"], process.participant)
-        )
-        if process is None or agreement is None or not agreement.in_force:
-            raise Untrusted("This token belongs to no transfer under an agreement in force.")
-        dataset = catalog.dataset(connection, agreement.dataset)
-        if dataset is None:
-            raise NotFound(f"The dataset {agreement.dataset} has been withdrawn by its provider.")
-        policy = self._policies.of(agreement)
+    def _grant(self, right: access.Right) -> Grant:
+        policy = self._policies.known(right.rules)
+        if policy is None:
+            agreement = rows.agreement(self._db.read, Role.PROVIDER, right.agreement, right.participant)
+            assert agreement is not None  # noqa: S101  # `right` was read from it just now
+            policy = self._policies.of(agreement)
+        about = {
+            "participant": right.participant,
+            "dataset": right.dataset,
+            "agreement": right.agreement,
+            "transfer": right.transfer,
+        }
+        line = orjson.dumps(about)[1:-1]
         return Grant(
-            process.pid,
-            agreement.id,
-            agreement.participant,
-            dataset.id,
-            dataset.source,
+            right.transfer,
+            right.agreement,
+            right.participant,
+            right.dataset,
             policy,
-            agreement.agreed,
-            found.expires,
+            right.agreed,
+            right.expires,
+            line,
         )
 
     async def refresh(

@@ -17,6 +17,7 @@ from connector.dcat import model as dcat
 from connector.errors import InvalidFile, NotFound
 from connector.flows.catalog import Catalog
 from connector.flows.clock import Clock
+from connector.flows.sources import Sources
 from connector.store import catalog as rows
 from connector.store.catalog import Stored
 from connector.store.database import Database, Transaction
@@ -85,8 +86,8 @@ class CatalogFile(_Strict):
 class Publisher:
     """Puts datasets into the catalog of one node."""
 
-    def __init__(self, db: Database, clock: Clock, catalog: Catalog) -> None:
-        self._db, self._clock, self._catalog = db, clock, catalog
+    def __init__(self, db: Database, clock: Clock, catalog: Catalog, sources: Sources) -> None:
+        self._db, self._clock, self._catalog, self._sources = db, clock, catalog, sources
 
     async def publish(self, dataset: Dataset) -> None:
         """Add or replace one dataset, for the management API.
@@ -99,7 +100,7 @@ class Publisher:
         now = self._clock.now()
         definition = dataset.model_dump(exclude_none=True)
         await self._db.write(lambda tx: rows.publish(tx, stored, dataset.properties, definition, API, now))
-        self._catalog.changed()
+        self._changed()
 
     async def withdraw(self, dataset_id: str) -> None:
         """Take a dataset out.
@@ -108,7 +109,7 @@ class Publisher:
         """
         if not await self._db.write(lambda tx: rows.withdraw(tx, dataset_id)):
             raise NotFound(f"There is no dataset {dataset_id} in this node's catalog.")
-        self._catalog.changed()
+        self._changed()
 
     async def files(self, paths: Iterable[Path]) -> None:
         """Publish all catalog files below these paths; withdraw what came from files that are gone.
@@ -144,7 +145,11 @@ class Publisher:
                 rows.note_file(tx, origin, digest)
 
         await self._db.write(step)
+        self._changed()
+
+    def _changed(self) -> None:
         self._catalog.changed()
+        self._sources.changed()
 
     def _digest(self, path: Path) -> str:
         """Of the file and of what its meaning depends on: the names of the policies."""

@@ -160,6 +160,10 @@ class Policies:
         self._most = most
         self._compiled: dict[str, Compiled] = {}
 
+    def known(self, digest: str) -> Compiled | None:
+        """The policy with these rules, if it was asked for before."""
+        return self._compiled.get(digest)
+
     def of(self, agreement: Agreement) -> Compiled:
         """The agreement's policy. Agreements with the same rules share one."""
         found = self._compiled.get(agreement.digest)

@@ -24,6 +24,36 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """An access token with all that a first request needs to know of its agreement."""
+
+    transfer: str
+    pair: int
+    expires: float
+    participant: str
+    agreement: str
+    dataset: str
+    rules: str
+    """Digest of the agreement's policy."""
+    agreed: float
+    ends_older: bool
+    """Whether using it makes an earlier pair void."""
+
+
+def right(connection: sqlite3.Connection, digest: bytes) -> Right | None:
+    """What the access token with this digest opens, under an agreement in force."""
+    row = connection.execute(
+        "SELECT t.transfer, t.pair, t.expires, p.participant, a.id, a.dataset, a.digest, a.agreed, "
+        "EXISTS (SELECT 1 FROM tokens o WHERE o.transfer = t.transfer AND o.pair < t.pair) "
+        "FROM tokens t JOIN processes p ON p.pid = t.transfer JOIN agreements a ON a.role = 'PROVIDER' "
+        "AND a.id = json_extract(p.details, '$.agreement') AND a.participant = p.participant "
+        "WHERE t.digest = ? AND NOT t.refreshes AND a.in_force",
+        (digest,),
+    ).fetchone()
+    return None if row is None else Right(*row)
+
+
 def token(connection: sqlite3.Connection, digest: bytes) -> Token | None:
     """The token with this digest, expired or not."""
     row = connection.execute(
@@ -51,16 +81,6 @@ def issue(
         "DELETE FROM tokens WHERE transfer = ?1 AND pair < ?2 AND pair > "
         "(SELECT min(pair) FROM tokens WHERE transfer = ?1)",
         (transfer, pair - 3),
-    )
-
-
-def has_older(connection: sqlite3.Connection, transfer: str, pair: int) -> bool:
-    """Whether a use of this pair ends an earlier one."""
-    return (
-        connection.execute(
-            "SELECT 1 FROM tokens WHERE transfer = ? AND pair < ? LIMIT 1", (transfer, pair)
-        ).fetchone()
-        is not None
     )
 
 

@@ -102,6 +102,12 @@ def dataset(connection: sqlite3.Connection, dataset_id: str) -> Stored | None:
     return Stored(row[0], row[1], row[2], orjson.loads(row[3]), tuple(p for (p,) in policies))
 
 
+def source(connection: sqlite3.Connection, dataset_id: str) -> dict[str, Any] | None:
+    """Where the bytes of a dataset are."""
+    row = connection.execute("SELECT source FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
+    return None if row is None else orjson.loads(row[0])
+
+
 def definition(connection: sqlite3.Connection, dataset_id: str) -> tuple[dict[str, Any], str] | None:
     """What was published, as written by the operator, and where it came from."""
     row = connection.execute("SELECT definition, origin FROM datasets WHERE id = ?", (dataset_id,)).fetchone()

@@ -6,19 +6,19 @@ its grant: when access ends, the connection is cut.
 """
 
 import asyncio
-import hashlib
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.data import Grant
+from connector.flows.sources import Source
 from connector.node import Node
 from connector.web.dsp import NODE, authenticated, read_body
 from connector.web.rendering import errors_as, json
@@ -56,12 +56,12 @@ async def data(request: web.Request) -> web.StreamResponse:
     node = request.app[NODE]
     about = {"method": request.method, "range": request.headers.get("Range"), "from": request.remote}
     grant = await node.data.open(request.headers.get("Authorization"), about)
-    source = grant.source
-    if "inline" in source:
-        return _inline(request, source)
+    source = node.sources.of(grant.dataset)
+    if source.body is not None:
+        return _inline(request, source, source.body)
     with node.data.running(grant, lambda: _cut(request)):
-        if "file" in source:
-            return await _file(request, Path(source["file"]), source["media_type"])
+        if source.file is not None:
+            return await _file(request, source.file, str(source.media_type))
         return await _upstream(request, node, grant, source)
 
 
@@ -81,10 +81,9 @@ async def refresh(request: web.Request) -> web.Response:
     return json(body, headers={"Cache-Control": "no-store"})
 
 
-def _inline(request: web.Request, source: dict[str, Any]) -> web.Response:
-    body: bytes = source["inline"].encode()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": source["media_type"]}
+def _inline(request: web.Request, source: Source, body: bytes) -> web.Response:
+    etag = source.etag
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": str(source.media_type)}
     if _unchanged(request, etag):
         return web.Response(status=304, headers={"ETag": etag})
     part = _range(request, len(body), etag)
@@ -143,11 +142,9 @@ async def _send(
         start += len(piece)
 
 
-async def _upstream(
-    request: web.Request, node: Node, grant: Grant, source: dict[str, Any]
-) -> web.StreamResponse:
+async def _upstream(request: web.Request, node: Node, grant: Grant, source: Source) -> web.StreamResponse:
     """The operator's own upstream. Its refusals are the operator's trouble: 503, not 500."""
-    http = source["http"]
+    http = source.http or {}
     headers = {**http["headers"], **{n: request.headers[n] for n in _ASKED_ON if n in request.headers}}
     response = web.StreamResponse()
     try:
@@ -156,8 +153,8 @@ async def _upstream(
                 raise Unavailable(f"it answered {stream.status}")
             response.set_status(stream.status)
             response.headers.update({n: stream.headers[n] for n in _PASSED_ON if n in stream.headers})
-            if source["media_type"]:
-                response.headers["Content-Type"] = source["media_type"]
+            if source.media_type:
+                response.headers["Content-Type"] = source.media_type
             with _breaking_off(request, response):
                 await response.prepare(request)
                 if request.method != "HEAD" and stream.status != 304:
@@ -202,7 +199,9 @@ def _cut(request: web.Request) -> None:
 
 def _unchanged(request: web.Request, etag: str) -> bool:
     """Whether the client has this version already (RFC 9110, 13.1.2)."""
-    known = request.headers.get("If-None-Match", "")
+    known = request.headers.get("If-None-Match")
+    if known is None:
+        return False
     return known == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))
 
 
@@ -211,8 +210,10 @@ def _range(request: web.Request, size: int, etag: str) -> tuple[int, int] | None
 
     Several parts at once, and forms we don't know, are answered with everything, as RFC 9110 allows.
     """
+    text = request.headers.get("Range")
+    if text is None:
+        return None
     condition = request.headers.get("If-Range")
-    text = request.headers.get("Range", "")
     if not text.startswith("bytes=") or "," in text or (condition is not None and condition != etag):
         return None
     first, _, last = text.removeprefix("bytes=").strip().partition("-")
