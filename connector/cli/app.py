@@ -26,6 +26,7 @@ _Commands = dict[str, tuple[str, str]]
 _COMMANDS: _Commands = {
     "init": ("init:init", "Make a node: settings, keys, token, folders. Never overwrites."),
     "serve": ("serve:serve", "Run the node."),
+    "demo": ("demo:demo", "Watch five operators trade real battery passports, on this machine."),
     "publish": ("catalog:publish", "Publish a dataset in the running node."),
     "negotiate": ("trade:negotiate", "Ask a peer for a contract about one of its datasets."),
     "fetch": ("trade:fetch", "Get a dataset: catalog, negotiation, transfer, file."),

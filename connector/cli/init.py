@@ -69,12 +69,10 @@ def init(
             f"{path}: already there, and init changes nothing; edit it, or leave out the options"
         )
     config = load(path)
-    _complete(config, path, made)
-    next_command = (
-        "anode serve"
-        if path.parent.resolve() == Path.cwd()
-        else f"anode serve --config {shlex.quote(str(path))}"
-    )
+    complete(config, path, made)
+    next_command = f"{output.program()} serve"
+    if path.parent.resolve() != Path.cwd():
+        next_command += f" --config {shlex.quote(str(path))}"
     lines = [f"made {file}" for file in made] or ["nothing to make: all there"]
     lines += ["", f"DID   {config.participant.did}", f"Next  {next_command}"]
     value = {"did": config.participant.did, "config": str(path), "made": made, "next": next_command}
@@ -108,7 +106,7 @@ def _values(public_url: str | None, *, local: bool, name: str | None) -> dict[st
     return values
 
 
-def _complete(config: Config, path: Path, made: list[str]) -> None:
+def complete(config: Config, path: Path, made: list[str]) -> None:
     """Make what the settings name and is not there yet."""
     if not (config.keys / f"{keys.FIRST_KEY}.pem").exists():
         made.append(output.shown(keys.save(keys.generate(config.participant.did), config.keys)))

@@ -1,6 +1,7 @@
 """What commands print: results on stdout (text, or JSON with `--json`), errors and progress on stderr."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,6 +105,14 @@ def shown(path: Path) -> str:
     """A path as a person would type it here."""
     here, absolute = Path.cwd(), path.absolute()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
+
+
+def program() -> str:
+    """The command as a person can type it: `anode`, or where it is if it is on no search path."""
+    called = Path(sys.argv[0])
+    if called.name != "anode" or shutil.which("anode") is not None:
+        return "anode"
+    return shown(called)
 
 
 def style(text: str, code: str, stream: Any = None) -> str:

@@ -2,13 +2,13 @@
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from connector.cli.api import Api, path_of
-from connector.cli.output import Common, note, plain, style
+from connector.cli.output import Common, plain, style
 from connector.errors import AnodeError
 
 _ARROW = {"out": "→", "in": "←", "own": "·"}
@@ -45,9 +45,15 @@ def lines(history: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def follow(
-    api: Api, common: Common, process: Mapping[str, Any], states: Collection[str], deadline: float
+    api: Api,
+    process: Mapping[str, Any],
+    states: Collection[str],
+    deadline: float,
+    tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Show the steps of a process as they happen, until it is in one of these states; the process then.
+    """Tell the steps of a process as they happen, until it is in one of these states; the process then.
+
+    `deadline` is of `time.monotonic`; the process goes on after it.
 
     :raises Refused: it ended otherwise, or waits for the operator's decision about other terms.
     """
@@ -56,7 +62,7 @@ def follow(
     for step in api.steps(pid, deadline):
         began = began or datetime.fromisoformat(step["at"])
         if (text := line(step, began)) is not None:
-            note(common, text)
+            tell(text)
         state = step.get("state")
         if state in states or state in ("TERMINATED", "COMPLETED", "FINALIZED", "OFFERED"):
             now: dict[str, Any] = api.get(path_of(collection, pid))["process"]

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import time
+from functools import partial
 from http.client import HTTPMessage
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,13 +43,13 @@ def negotiate(
     common: Common = COMMON,
 ) -> int:
     """Ask a peer for a contract about one of its datasets."""
-    api, deadline = Api.of(common), _deadline(timeout)
+    api, deadline, tell = Api.of(common), _deadline(timeout), partial(output.note, common)
     process = _ask(api, peer, dataset, offer)
     if not wait:
         pid = process["pid"]
         output.show(common, process, f"asked: {pid}\nfollow it with `anode status {pid}`")
         return output.OK
-    process = follow(api, common, process, {"FINALIZED"}, deadline)
+    process = follow(api, process, {"FINALIZED"}, deadline, tell)
     output.show(common, process, f"agreed: {process['agreement']}")
     return output.OK
 
@@ -83,14 +84,14 @@ def fetch(
     The file appears when it is complete; what has arrived of it before is kept beside it and not read again.
     """
     api, deadline, began = Api.of(common), _deadline(timeout), time.monotonic()
-    target = to or Path(_name(dataset))
+    target, tell = to or Path(_name(dataset)), partial(output.note, common)
     if agreement is None:
-        output.note(common, output.style(f"negotiation about {dataset}", "1"))
+        tell(output.style(f"negotiation about {dataset}", "1"))
         process = _ask(api, peer, dataset, offer)
-        agreement = str(follow(api, common, process, {"FINALIZED"}, deadline)["agreement"])
-    output.note(common, output.style(f"transfer under {agreement}", "1"))
+        agreement = str(follow(api, process, {"FINALIZED"}, deadline, tell)["agreement"])
+    tell(output.style(f"transfer under {agreement}", "1"))
     process = api.post("/transfers", {"agreement": agreement})["process"]
-    follow(api, common, process, {"STARTED"}, deadline)
+    follow(api, process, {"STARTED"}, deadline, tell)
     pid = process["pid"]
     done = download(api, common, pid, target)
     if not keep:
