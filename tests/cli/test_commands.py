@@ -1,6 +1,7 @@
 """The command line: what it prints where, how it ends, and that it starts fast."""
 
 import json
+import re
 import stat
 import subprocess
 import sys
@@ -8,10 +9,41 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.app import run
+from connector.cli.app import _COMMANDS, _GROUPS, run
 from connector.config import load
 from connector.vc import keys
 
+COMMANDS = """\
+init
+serve
+demo
+publish
+negotiate
+fetch
+status
+doctor
+catalog show
+catalog list
+catalog withdraw
+negotiation list
+negotiation show
+negotiation counter
+negotiation accept
+negotiation agree
+negotiation verify
+negotiation finalize
+negotiation terminate
+agreement list
+agreement show
+transfer list
+transfer show
+transfer start
+transfer suspend
+transfer complete
+transfer terminate
+config check
+config show"""
+"""Commands that people have in their scripts: none goes away unnoticed."""
 Captured = pytest.CaptureFixture[str]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -172,3 +204,19 @@ def test_output_is_plain_in_pipes() -> None:
         done.stderr
         == "anode: missing.yaml: no such file; say --config FILE, or make a node with `anode init`\n"
     )
+
+
+def test_help_lists_every_command(capsys: Captured) -> None:
+    """Each command is in the help with what it does, and has a help of its own that names its options."""
+    assert run(["--help"]) == 0
+    top = capsys.readouterr().out
+    for name in [*_COMMANDS, *_GROUPS]:
+        assert re.search(rf"^│ {name} ", top, re.MULTILINE), name
+    names = [[name] for name in _COMMANDS] + [[g, name] for g, (_, cs) in _GROUPS.items() for name in cs]
+    for name in names:
+        assert run([*name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(f"Usage: anode {' '.join(name)}")
+        assert "--json" in shown
+        assert "--config" in shown
+    assert [" ".join(name) for name in names] == COMMANDS.split("\n")
