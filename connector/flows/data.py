@@ -112,7 +112,7 @@ class DataPlane:
         policy = self._policies.known(right.rules)
         if policy is None:
             agreement = rows.agreement(self._db.read, Role.PROVIDER, right.agreement, right.participant)
-            assert agreement is not None  # noqa: S101  # `right` was read from it just now
+            assert agreement is not None  # noqa: S101  # what `right` was read from just now
             policy = self._policies.of(agreement)
         about = {
             "participant": right.participant,
