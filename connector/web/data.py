@@ -59,10 +59,15 @@ async def data(request: web.Request) -> web.StreamResponse:
     source = node.sources.of(grant.dataset)
     if source.body is not None:
         return _inline(request, source, source.body)
-    with node.data.running(grant, lambda: _cut(request)):
-        if source.file is not None:
-            return await _file(request, source.file, str(source.media_type))
-        return await _upstream(request, node, grant, source)
+    try:
+        async with asyncio.timeout(None) as access:
+            with node.data.running(grant, lambda: _end(access)):
+                if source.file is not None:
+                    return await _file(request, source.file, str(source.media_type))
+                return await _upstream(request, node, grant, source)
+    except TimeoutError:
+        _cut(request)
+        raise Unavailable("Access to this data has just ended.") from None
 
 
 async def refresh(request: web.Request) -> web.Response:
@@ -192,6 +197,12 @@ def _patience(octets: int) -> float:
     return 30 + octets / _SLOWEST
 
 
+def _end(access: asyncio.Timeout) -> None:
+    """Stop sending now. Not by closing the connection: a `sendfile` under way would never notice."""
+    if not access.expired():
+        access.reschedule(0)
+
+
 def _cut(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
@@ -220,6 +231,8 @@ def _range(request: web.Request, size: int, etag: str) -> tuple[int, int] | None
     if not (first or last) or not all(
         t.isascii() and t.isdigit() and len(t) < 20 for t in (first, last) if t
     ):
+        return None
+    if first and last and int(last) < int(first):  # not a range at all (section 14.1.2)
         return None
     if not first:
         start, stop = max(0, size - int(last)), size
