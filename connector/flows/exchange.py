@@ -25,6 +25,11 @@ from connector.store.processes import Outgoing, Step
 
 _FULL_RETRY = 60.0
 """Seconds a participant with too many open processes is asked to wait."""
+_ECLIPSE_PAUSE = 0.1
+"""Seconds that our reaction to a message of Eclipse EDC waits. What reaches EDC before it has digested our
+answer, some 50 ms, it refuses, and at times then sends its own message again under another `@id`."""
+_BARE = frozenset({Kind.ACCEPT, Kind.VERIFY, Kind.FINALIZE, Kind.SUSPEND, Kind.COMPLETE, Kind.TERMINATE})
+"""Messages that say nothing but which state they lead to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,12 @@ class Exchange:
         message: Message,
         fingerprint: str,
         address: str | None = None,
+        eclipse: bool = False,
     ) -> Process:
         """Take a message; return the process after it, committed.
 
         `pid` is the one in the path, None for a message that opens a process (then `address` is the
-        peer's callback).
+        peer's callback). `eclipse` says that Eclipse EDC wrote the message, which needs some patience.
 
         :raises NotFound: no such process of this participant.
         :raises RemoteProtocolError: malformed, or illegal now.
@@ -111,7 +117,9 @@ class Exchange:
             conduct = self._conducts[message.subject]
             process = self._find(tx, participant, pid, message, address)
             if pid is None and process.state is not None:
-                return _opened_again(process, message, fingerprint)
+                return _opened_again(process, message, fingerprint, eclipse)
+            if eclipse and _stands(conduct.table, process, message.kind):
+                return process
             in_flight = process.pending is not None and process.pid in self.in_flight
             receipt = core.receive(conduct.table, process, message.kind, fingerprint, in_flight)
             if receipt.repeated:
@@ -127,7 +135,7 @@ class Exchange:
                 )
             steps.append(Step(now, "in", message.kind, after.state, _note(message)))
             conduct.entered(tx, after)
-            return self._react(tx, after, now, steps)
+            return self._react(tx, after, now, steps, _ECLIPSE_PAUSE if eclipse else 0.0)
 
         if pid is not None:
             self.stepping.add(pid)
@@ -268,10 +276,13 @@ class Exchange:
         if message is not None:
             self.wake(process.pid, message.next_try)
 
-    def _react(self, tx: Transaction, process: Process, now: float, steps: list[Step]) -> Process:
+    def _react(
+        self, tx: Transaction, process: Process, now: float, steps: list[Step], pause: float = 0.0
+    ) -> Process:
         if process.pending is None and not process.ended:
             move = self._conducts[process.subject].react(tx, process, now)
             if move is not None:
+                move = replace(move, delay=max(move.delay, pause))
                 return self._put(tx, process, move, now, steps)
         rows.save(tx, process, now, steps)
         return process
@@ -309,21 +320,33 @@ class Exchange:
         )
 
 
-def _opened_again(process: Process, message: Message, fingerprint: str) -> Process:
+def _opened_again(process: Process, message: Message, fingerprint: str, eclipse: bool) -> Process:
     """A message that opens a process that is open already: the same answer if it is the same message.
 
     By the consumer's pid, as section 9.2.1 recommends for transfers, since the answer to the first may have
-    been lost and a peer may write a retry anew.
+    been lost and a peer may write a retry anew. Eclipse EDC does so with negotiations too.
     """
-    same = fingerprint in process.accepted or (
-        process.subject is Subject.TRANSFER
-        and getattr(message, "agreement_id", None) == process.details.get("agreement")
-    )
+    if process.subject is Subject.TRANSFER:
+        alike = getattr(message, "agreement_id", None) == process.details.get("agreement")
+    else:
+        alike = eclipse and getattr(message, "offer", None) == process.details.get("offer")
+    same = fingerprint in process.accepted or alike
     if not same:
         raise RemoteProtocolError(
             f"The {process.subject} with your pid {process.peer_pid} is open already, as {process.pid}."
         )
     return process
+
+
+def _stands(table: Table, process: Process, kind: Kind) -> bool:
+    """Whether a message asks only for what is so already: EDC said it twice, and would end the process over
+    a refusal."""
+    sender = table[process.role.other]
+    return (
+        kind in _BARE
+        and kind not in sender.get(process.state, {})
+        and any(kinds.get(kind) is process.state for kinds in sender.values())
+    )
 
 
 def _note(message: Message) -> str | None:

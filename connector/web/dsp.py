@@ -21,6 +21,8 @@ BASE = "/dsp"
 NODE = web.AppKey("node", Node)
 _SLOW = 30.0
 """Seconds a peer may take to send its body."""
+_ECLIPSE = "https://w3id.org/edc/dspace/v0.0.1"
+"""A context by which Eclipse EDC is known."""
 _ERROR = {Subject.NEGOTIATION: "ContractNegotiationError", Subject.TRANSFER: "TransferError"}
 
 
@@ -73,7 +75,7 @@ async def catalog_request(request: web.Request) -> web.Response:
     """A page of the catalog (section 6.2.1), with `Link` to its neighbours, gzip if asked for."""
     node = request.app[NODE]
     participant = await authenticated(request)
-    message, _ = await _read(request, dsp.CatalogRequestMessage)
+    message, _, _ = await _read(request, dsp.CatalogRequestMessage)
     page = node.catalog.page(participant, catalog_flow.query(message.filter, request.query.get("page")))
     response = json(page.body)
     address = f"{node.address}/catalog/request"
@@ -122,7 +124,7 @@ def _opening(type_: type[Message]) -> Handler:
         """A message that starts a process; answered 201 with the new process."""
         node = request.app[NODE]
         participant = await authenticated(request)
-        message, body = await _read(request, type_)
+        message, body, eclipse = await _read(request, type_)
         callback = getattr(message, "callback_address", None)
         if callback is None:
             raise RemoteProtocolError(
@@ -130,7 +132,7 @@ def _opening(type_: type[Message]) -> Handler:
             )
         node.check_address(callback)
         process = await node.exchange.receive(
-            participant, None, message, dsp.fingerprint(message, body), callback
+            participant, None, message, dsp.fingerprint(message, body), callback, eclipse
         )
         return json(dsp.process_document(process), 201)
 
@@ -142,16 +144,16 @@ def _moving(type_: type[Message]) -> Handler:
         """A message in an existing process; answered 200 with the process after it."""
         node = request.app[NODE]
         participant = await authenticated(request)
-        message, body = await _read(request, type_)
-        pid = request.match_info["pid"]
-        process = await node.exchange.receive(participant, pid, message, dsp.fingerprint(message, body))
+        message, body, eclipse = await _read(request, type_)
+        pid, fingerprint = request.match_info["pid"], dsp.fingerprint(message, body)
+        process = await node.exchange.receive(participant, pid, message, fingerprint, eclipse=eclipse)
         return json(dsp.process_document(process))
 
     return moving
 
 
-async def _read(request: web.Request, type_: type[dsp.M]) -> tuple[dsp.M, bytes]:
-    """The message in the body, and its bytes."""
+async def _read(request: web.Request, type_: type[dsp.M]) -> tuple[dsp.M, bytes, bool]:
+    """The message in the body, its bytes, and whether Eclipse EDC wrote it."""
     node = request.app[NODE]
     if request.content_type not in ("application/json", "application/ld+json"):
         raise RemoteProtocolError(f"Content-Type must be application/json, not {request.content_type[:100]}.")
@@ -161,7 +163,8 @@ async def _read(request: web.Request, type_: type[dsp.M]) -> tuple[dsp.M, bytes]
         raise RemoteProtocolError(f"The body must be a JSON object, a {type_.type}.")
     message = dsp.parse(documents.message(document), type_)
     request[PIDS] = (getattr(message, "provider_pid", None), getattr(message, "consumer_pid", None))
-    return message, body
+    contexts = document.get("@context")
+    return message, body, isinstance(contexts, list) and _ECLIPSE in contexts
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.edc import VERSION
+
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
-PEERS = ("dsp", "edc")  # `test_dsp.py`, `test_edc.py`; in this order
+PEERS = {"dsp": "dsp", "edc": f"edc {VERSION}"}  # `test_dsp.py`, `test_edc.py`; in this order
 
 
 class Lines:
@@ -29,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     counts = config.stash.get(COUNTS, {})
-    for peer in PEERS:
+    for peer, name in PEERS.items():
         if count := counts.get(peer):
             skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
-            print(f"{peer}: {count['passed']} passed, {count['failed']} failed{skipped}")
+            print(f"{name}: {count['passed']} passed, {count['failed']} failed{skipped}")
