@@ -6,7 +6,6 @@ kits run whole nodes.
 """
 
 import random
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from connector.config import Config, Limits
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
 from connector.errors import LocalProtocolError, NotFound, Unavailable
-from connector.flows import negotiate, transfer
+from connector.flows import ids, negotiate, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.clock import Clock
@@ -68,7 +67,7 @@ class Node:
         self.limits: Limits = config.limits
         self.clock = parts.clock or Clock()
         self.started = self.clock.now()
-        new_id = parts.new_id or (lambda: f"urn:uuid:{uuid.uuid4()}")
+        new_id = parts.new_id or ids.new_id
 
         egress = Egress(config.network.reach)
         self.check_address = egress.check

@@ -63,6 +63,8 @@ class Courier:
         self._waiting: list[tuple[float, str]] = []
         self._timer: Handle | None = None
         self._open = True
+        self._again: set[str] = set()
+        """Processes that were woken while a message of theirs was carried."""
         self.carrying: dict[str, asyncio.Task[None]] = {}
         self.queued = 0
         """How many of them wait for a place."""
@@ -108,7 +110,9 @@ class Courier:
         self._arm()
 
     def _begin(self, pid: str) -> None:
-        if self._open and pid not in self.carrying:
+        if pid in self.carrying:
+            self._again.add(pid)
+        elif self._open:
             task = asyncio.get_running_loop().create_task(self._carry(pid))
             self.carrying[pid] = task
             task.add_done_callback(lambda done: self._ended(pid, done))
@@ -119,6 +123,9 @@ class Courier:
             return
         if (error := task.exception()) is not None:
             _log.error("delivery of %s broke off", pid, exc_info=error)
+        elif pid not in self._again:
+            return
+        self._again.discard(pid)
         message = rows.outgoing(self._exchange.db.read, pid)
         if message is not None:  # put there while the task was ending, or to be tried again
             pause = self._first_retry * _AFTER_TROUBLE if error is not None else 0.0
@@ -126,12 +133,16 @@ class Courier:
 
     async def _carry(self, pid: str) -> None:
         """Send what is due in one process, and what follows from its acknowledgement."""
-        while (waiting := self._due(pid)) is not None:
-            places = self._places_of.setdefault(waiting.participant, asyncio.Semaphore(_AT_ONCE_EACH))
+        waiting = self._due(pid)
+        while waiting is not None:
+            places = self._places_of.get(waiting.participant)
+            if places is None:
+                places = self._places_of[waiting.participant] = asyncio.Semaphore(_AT_ONCE_EACH)
+            must_wait = places.locked() or self._places.locked()
             self.queued += 1
             async with places, self._places:
                 self.queued -= 1
-                message = self._due(pid)
+                message = self._due(pid) if must_wait else waiting
                 if message is None:  # overtaken while it waited for a place
                     return
                 self._exchange.in_flight[pid] = message.message_id
@@ -139,15 +150,15 @@ class Courier:
                     answer = await self._attempt(message)
                 finally:
                     self._exchange.in_flight.pop(pid, None)
-            await self._conclude(message, answer)
+            waiting = self._due(pid) if await self._conclude(message, answer) else None
 
     def _due(self, pid: str) -> Outgoing | None:
         """What is to be sent now, if anything."""
-        message = rows.outgoing(self._exchange.db.read, pid)
-        now = self._exchange.clock.now()
-        if message is None or message.next_try > now or pid in self._exchange.stepping:
+        if pid in self._exchange.stepping:
+            self._again.add(pid)
             return None
-        return message
+        message = rows.outgoing(self._exchange.db.read, pid)
+        return None if message is None or message.next_try > self._exchange.clock.now() else message
 
     async def _attempt(self, message: Outgoing) -> Answer | AnodeError:
         try:
@@ -157,7 +168,8 @@ class Courier:
         except AnodeError as error:
             return error
 
-    async def _conclude(self, message: Outgoing, answer: Answer | AnodeError) -> None:
+    async def _conclude(self, message: Outgoing, answer: Answer | AnodeError) -> bool:
+        """Keep what the answer means; whether there may be more to send."""
         steps: list[Step] = []
 
         def step(tx: Transaction) -> Process | None:
@@ -195,8 +207,10 @@ class Courier:
             return process
 
         process = await self._exchange.db.write(step)
-        if process is not None:
-            self._exchange.settle(process, steps)
+        if process is None:
+            return False
+        self._exchange.settle(process, steps)
+        return process.pending is not None or process.ended
 
     def _judge(self, message: Outgoing, answer: Answer | AnodeError) -> tuple[bool, bool, str]:
         """Accepted, finally refused, and why not."""

@@ -272,6 +272,8 @@ class Exchange:
         """After the commit: tell listeners, act outside the store, wake the courier."""
         self.events.publish(process, steps)
         self._conducts[process.subject].settled(process)
+        if process.pending is None and not process.ended:
+            return
         message = rows.outgoing(self.db.read, process.pid)
         if message is not None:
             self.wake(process.pid, message.next_try)

@@ -253,7 +253,7 @@ class Negotiations:
     async def _open(self, kind: Kind, participant: str, address: str, offer: dict[str, Any]) -> Process:
         if not isinstance(offer.get("target"), str) or not isinstance(offer.get("@id"), str):
             raise RemoteProtocolError("The offer needs an @id and a target (the dataset's id).")
-        parse(offer, "Offer")
+        _read(orjson.dumps(offer), "Offer")
         return await self._exchange.open(
             Subject.NEGOTIATION, participant, address, Move(kind, content={"offer": offer})
         )
@@ -265,7 +265,7 @@ class Negotiations:
         if kind in (Kind.REQUEST, Kind.OFFER):
             if offer is None:
                 raise RemoteProtocolError("A counter-offer needs an offer.")
-            parse(offer, "Offer")
+            _read(orjson.dumps(offer), "Offer")
         return await self._exchange.send(Subject.NEGOTIATION, pid, Move(kind, reason, {"offer": offer}))
 
 

@@ -25,7 +25,7 @@ _UPDATE = (
     "reason = ?, details = ?, changed = ? WHERE pid = ?"
 )
 _HISTORY = "INSERT INTO history (pid, at, direction, kind, state, note) VALUES (?,?,?,?,?,?)"
-_OUTBOX = "INSERT OR REPLACE INTO outbox VALUES (?,'m','agree','http://c','did:web:c',?,0,1,1,2,NULL)"
+_OUTBOX = "INSERT OR REPLACE INTO outbox VALUES (?,'m','agree','http://c','did:web:c',?,0,1,1,2,NULL,0)"
 
 
 def value(number: int) -> Process:
