@@ -12,9 +12,9 @@ import orjson
 
 from connector.cli import output
 from connector.cli.api import Api, Told, path_of
+from connector.cli.download import download
 from connector.cli.output import Common, style
 from connector.cli.timeline import Refused, follow
-from connector.cli.trade import download
 from connector.errors import AnodeError
 from connector.odrl.explain import explain
 from connector.odrl.model import parse

@@ -13,8 +13,9 @@ import pytest
 
 from connector.cli.api import Api
 from connector.cli.app import run
+from connector.cli.download import download
 from connector.cli.output import Common
-from connector.cli.trade import download
+from connector.errors import InvalidFile
 from tests.served import Served, served
 
 Captured = pytest.CaptureFixture[str]
@@ -174,6 +175,11 @@ class _Awkward(BaseHTTPRequestHandler):
         if self.headers.get("If-Range") == self.etag:
             start = int(self.headers["Range"].removeprefix("bytes=").partition("-")[0])
         part = self.content[start:]
+        if not part:
+            self.send_response(416)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(206 if start else 200)
         self.send_header("ETag", self.etag)
         if start:
@@ -214,3 +220,19 @@ def test_a_part_of_another_version_is_not_continued(awkward: Api, tmp_path: Path
     (tmp_path / "big.bin.part.etag").write_text('"zero"')
     download(awkward, Common(), "urn:x:1", tmp_path / "big.bin")
     assert (tmp_path / "big.bin").read_bytes() == _Awkward.content
+
+
+def test_a_part_that_has_no_rest_is_read_anew(awkward: Api, tmp_path: Path) -> None:
+    """A complete part that was not renamed, for whatever reason, does not keep the file from coming."""
+    (tmp_path / "big.bin.part").write_bytes(bytes(len(_Awkward.content)))
+    (tmp_path / "big.bin.part.etag").write_text(_Awkward.etag)
+    download(awkward, Common(), "urn:x:1", tmp_path / "big.bin")
+    assert (tmp_path / "big.bin").read_bytes() == _Awkward.content
+
+
+def test_a_folder_that_cannot_be_written_is_named(awkward: Api, tmp_path: Path) -> None:
+    """What is wrong with the disk is not taken for a broken connection, and is not tried again."""
+    (tmp_path / "big.bin.part").mkdir()
+    with pytest.raises(InvalidFile, match=r"big.bin.part: can't be written: Is a directory"):
+        download(awkward, Common(), "urn:x:1", tmp_path / "big.bin")
+    assert len(_Awkward.asked) == 1

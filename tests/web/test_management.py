@@ -325,6 +325,33 @@ async def test_events_end_when_the_node_stops(pair: tuple[Operator, Operator]) -
         assert await answer.content.read() == b""
 
 
+async def test_data_that_breaks_off_does_not_look_whole(pair: tuple[Operator, Operator]) -> None:
+    """When the source breaks in the middle, the reader's connection breaks too: no part looks whole."""
+    consumer, provider = pair
+
+    async def broken(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b"x" * 10)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", broken)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    source = {"http": {"url": f"http://127.0.0.1:{runner.addresses[0][1]}/"}}
+    await provider("POST", "/catalog", {**DATASET, "source": source}, 201)
+    pid = await consumer.started(provider.running)
+    async with consumer.session.get(f"{consumer.url}/transfers/{pid}/data") as answer:
+        assert answer.headers["Content-Length"] == "1000"
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+    await runner.cleanup()
+
+
 async def test_pages_go_on(pair: tuple[Operator, Operator]) -> None:
     """Lists of processes come in pages, newest first."""
     consumer, provider = pair
