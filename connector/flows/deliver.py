@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 _NEVER = frozenset({400, 402, 403, 405, 406, 410, 411, 413, 414, 415, 422, 501})
 _PERHAPS = frozenset({401, 404})
 _PERHAPS_TRIES = 5
+_OPENING_TRIES = 2
+"""An opening message needs nothing to be ready at the peer: "no such dataset" is meant, once repeated."""
 _AT_ONCE = 256
 _AT_ONCE_EACH = 32
 """Messages on the wire at a time, to one participant."""
@@ -181,7 +183,7 @@ class Courier:
             attempt = replace(
                 current, attempts=current.attempts + 1, doubts=current.doubts + 1 if doubtful else 0
             )
-            accepted, final, why = self._judge(attempt, answer)
+            accepted, final, why = self._judge(attempt, answer, opens=process.peer_pid is None)
             now = self._exchange.clock.now()
             if process.ended:  # a notice after we ended the process alone
                 if accepted or final or now >= attempt.deadline:
@@ -212,7 +214,7 @@ class Courier:
         self._exchange.settle(process, steps)
         return process.pending is not None or process.ended
 
-    def _judge(self, message: Outgoing, answer: Answer | AnodeError) -> tuple[bool, bool, str]:
+    def _judge(self, message: Outgoing, answer: Answer | AnodeError, opens: bool) -> tuple[bool, bool, str]:
         """Accepted, finally refused, and why not."""
         if isinstance(answer, EgressDenied):
             return False, True, str(answer)
@@ -222,7 +224,7 @@ class Courier:
             return True, False, ""
         why = f"HTTP {answer.status} from {message.url}{_said(answer)}"
         final = answer.status in _NEVER or 300 <= answer.status < 400
-        final |= message.doubts >= _PERHAPS_TRIES
+        final |= message.doubts >= (_OPENING_TRIES if opens else _PERHAPS_TRIES)
         return False, final, why
 
     def _later(self, message: Outgoing, answer: Answer | AnodeError, why: str, now: float) -> Outgoing:

@@ -172,6 +172,18 @@ async def test_a_missing_process_is_believed_only_when_repeated(space: Dataspace
     assert consumer.state is provider.state is State.TERMINATED
 
 
+async def test_an_opening_that_finds_nothing_ends_soon(space: Dataspace) -> None:
+    """404 to an opening message means what it says, once repeated: the process ends, nobody else is told."""
+    wire = Wire(space)
+    wire.answers["/negotiations/request"] = Answer(404, {}, b"")
+    await request(space)
+    await space.settle()
+    assert len(wire.times("/negotiations/request")) == 2
+    consumer = space.processes(Subject.NEGOTIATION)[0][1]
+    assert consumer.state is State.TERMINATED
+    assert "HTTP 404" in (consumer.reason or "")
+
+
 async def test_a_peer_that_is_back_learns_what_ended_without_it(space: Dataspace) -> None:
     """A process that ended at its deadline leaves a notice, which the peer gets when it can be reached."""
     wire = Wire(space)
