@@ -35,11 +35,15 @@ class Stored:
     policies: tuple[str, ...]
 
 
+Entry = tuple[str, bytes, list[str]]
+"""A dataset on a page: id, members, visible policies."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Datasets in id order: id, members, visible policies."""
+    """Datasets in id order."""
 
-    entries: list[tuple[str, bytes, list[str]]]
+    entries: list[Entry]
     edge: str | None
     """The last id that was looked at in the direction of reading; None if there is nothing beyond."""
 
@@ -64,12 +68,10 @@ def publish(
 ) -> None:
     """Add a dataset, or replace the one with this id."""
     tx.execute(
-        "INSERT OR REPLACE INTO datasets (id, title, body, source, definition, origin, changed) "
-        "VALUES (?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO datasets VALUES (?,?,?,?,?,?)",
         (
             value.id,
             value.title,
-            value.members,
             orjson.dumps(value.source).decode(),
             orjson.dumps(definition).decode(),
             origin,
@@ -78,7 +80,8 @@ def publish(
     )
     tx.execute("DELETE FROM offers WHERE dataset = ?", (value.id,))
     tx.execute("DELETE FROM properties WHERE dataset = ?", (value.id,))
-    tx.executemany("INSERT INTO offers VALUES (?,?)", [(p, value.id) for p in dict.fromkeys(value.policies)])
+    offers = [(policy, value.id, value.members) for policy in dict.fromkeys(value.policies)]
+    tx.executemany("INSERT INTO offers VALUES (?,?,?)", offers)
     tx.executemany("INSERT INTO properties VALUES (?,?,?)", [(n, v, value.id) for n, v in properties.items()])
 
 
@@ -91,15 +94,13 @@ def withdraw(tx: sqlite3.Connection, dataset_id: str) -> bool:
 
 def dataset(connection: sqlite3.Connection, dataset_id: str) -> Stored | None:
     """One dataset."""
-    row = connection.execute(
-        "SELECT id, title, body, source FROM datasets WHERE id = ?", (dataset_id,)
-    ).fetchone()
+    row = connection.execute("SELECT id, title, source FROM datasets WHERE id = ?", (dataset_id,)).fetchone()
     if row is None:
         return None
-    policies = connection.execute(
-        "SELECT policy FROM offers WHERE dataset = ? ORDER BY policy", (dataset_id,)
-    )
-    return Stored(row[0], row[1], row[2], orjson.loads(row[3]), tuple(p for (p,) in policies))
+    query = "SELECT policy, members FROM offers WHERE dataset = ? ORDER BY policy"
+    offers = connection.execute(query, (dataset_id,)).fetchall()
+    members = offers[0][1] if offers else b""
+    return Stored(row[0], row[1], members, orjson.loads(row[2]), tuple(policy for policy, _ in offers))
 
 
 def source(connection: sqlite3.Connection, dataset_id: str) -> dict[str, Any] | None:
@@ -123,24 +124,32 @@ def listing(connection: sqlite3.Connection, after: str, limit: int) -> list[tupl
 
 def page(connection: sqlite3.Connection, policies: Sequence[str], wanted: Wanted, window: Window) -> Page:
     """Datasets that are offered under one of these policies and have the wanted properties."""
-    found: list[tuple[str, bytes, list[str]]] = []
+    found: list[Entry] = []
     last, looked, enough = window.start, 0, window.limit + window.skip
-    runs = _by_property if wanted else _by_policy
-    merged = heapq.merge(*runs(connection, policies, wanted, window), reverse=window.backwards)
-    for candidate, same in itertools.groupby(merged, key=_ID):
+    edge: str | None = None
+    for candidate, same in _candidates(connection, policies, wanted, window):
         if len(found) == enough or looked == _SCAN + window.skip:
-            edge: str | None = last
+            edge = last
             break
         last, looked = candidate, looked + 1
-        rows = list(same)
         if not wanted:
-            found.append((candidate, rows[0][2], [label for _, label, _ in rows]))
-        elif any(fits for _, _, fits in rows) and (offered := _offered(connection, policies, candidate)):
-            found.append((candidate, _body(connection, candidate), offered))
-    else:
-        edge = None
+            found.append((candidate, same[0][2], [policy for _, policy, _ in same]))
+        elif any(fits for _, _, fits in same):
+            offers = _offered(connection, policies, candidate)
+            found += [(candidate, offers[0][1], [policy for policy, _ in offers])] if offers else []
     entries = found[window.skip :]
     return Page(entries[::-1] if window.backwards else entries, edge)
+
+
+def _candidates(
+    connection: sqlite3.Connection, policies: Sequence[str], wanted: Wanted, window: Window
+) -> Iterable[tuple[str, Sequence[tuple[str, str, Any]]]]:
+    """Ids in the direction of reading, each with its rows of the runs that led to it."""
+    runs = (_by_property if wanted else _by_policy)(connection, policies, wanted, window)
+    if len(runs) == 1:
+        return ((row[0], (row,)) for row in runs[0])
+    merged = heapq.merge(*runs, reverse=window.backwards)
+    return ((found, list(same)) for found, same in itertools.groupby(merged, key=_ID))
 
 
 _ID = itemgetter(0)
@@ -152,10 +161,7 @@ def _by_policy(
 ) -> list[Iterable[tuple[str, str, Any]]]:
     """A run per policy: id, policy, members."""
     beyond, order = _DIRECTION[window.backwards]
-    query = (
-        "SELECT o.dataset, o.policy, d.body FROM offers o CROSS JOIN datasets d ON d.id = o.dataset "  # noqa: S608  # fixed texts
-        f"WHERE o.policy = ? AND o.dataset {beyond} {order}"
-    )
+    query = f"SELECT dataset, policy, members FROM offers WHERE policy = ? AND dataset {beyond} {order}"  # noqa: S608  # fixed texts
     return [connection.execute(query, (policy, window.start)) for policy in policies]
 
 
@@ -183,14 +189,13 @@ def _by_property(
     return [connection.execute(query, (*given, name, value, window.start)) for value in dict.fromkeys(values)]
 
 
-def _offered(connection: sqlite3.Connection, policies: Sequence[str], dataset_id: str) -> list[str]:
-    found = {p for (p,) in connection.execute("SELECT policy FROM offers WHERE dataset = ?", (dataset_id,))}
-    return [p for p in policies if p in found]
-
-
-def _body(connection: sqlite3.Connection, dataset_id: str) -> bytes:
-    body: bytes = connection.execute("SELECT body FROM datasets WHERE id = ?", (dataset_id,)).fetchone()[0]
-    return body
+def _offered(
+    connection: sqlite3.Connection, policies: Sequence[str], dataset_id: str
+) -> list[tuple[str, bytes]]:
+    """The policies among these that a dataset is offered under, in their order, with its members."""
+    query = "SELECT policy, members FROM offers WHERE dataset = ?"
+    found = dict(connection.execute(query, (dataset_id,)).fetchall())
+    return [(policy, found[policy]) for policy in policies if policy in found]
 
 
 def rarest_first(connection: sqlite3.Connection, wanted: Wanted) -> Wanted:

@@ -32,14 +32,15 @@ CREATE TABLE agreements (
     PRIMARY KEY (role, id, participant)
 ) WITHOUT ROWID;
 
--- `body` is what follows `hasPolicy` in the DCAT document, made once when the dataset is published.
 CREATE TABLE datasets (
-    id TEXT PRIMARY KEY, title TEXT NOT NULL, body BLOB NOT NULL, source TEXT NOT NULL,
+    id TEXT PRIMARY KEY, title TEXT NOT NULL, source TEXT NOT NULL,
     definition TEXT NOT NULL, origin TEXT NOT NULL, changed REAL NOT NULL
 );
 CREATE INDEX datasets_origin ON datasets (origin, id);
+-- `members` is what follows `hasPolicy` in the DCAT document, made once when the dataset is published. It
+-- stands with each offer, so that a page of the catalog is one run through one table.
 CREATE TABLE offers (
-    policy TEXT NOT NULL, dataset TEXT NOT NULL, PRIMARY KEY (policy, dataset)
+    policy TEXT NOT NULL, dataset TEXT NOT NULL, members BLOB NOT NULL, PRIMARY KEY (policy, dataset)
 ) WITHOUT ROWID;
 CREATE INDEX offers_dataset ON offers (dataset);
 CREATE TABLE properties (
