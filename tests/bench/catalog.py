@@ -44,7 +44,7 @@ class Asker:
 
 
 async def measure(folder: Path, size: int, rounds: int) -> list[float]:
-    """CPU µs: bare, a page somewhere, the first page, a look-up by serial number, two properties."""
+    """CPU µs: bare, a page somewhere, the first page, look-ups by one and two properties, a filtered page."""
     path = prepare(folder / "node", free_port(), POLICY, [])
     config = settings.load(path)
     print(f"    filling a catalog with {size} datasets …", flush=True)
@@ -58,8 +58,13 @@ async def measure(folder: Path, size: int, rounds: int) -> list[float]:
     def serial() -> dict[str, str]:
         return {"serial": f"S{next(numbers) * 7919 % size}"}
 
-    def model() -> dict[str, str]:
-        return {"category": "EV", "model": f"M{next(numbers) % 997}"}
+    def one() -> dict[str, str]:
+        number = next(numbers) * 7919 % size
+        return {"category": seed.CATEGORIES[number % 4], "serial": f"S{number}"}
+
+    def many() -> dict[str, str]:
+        number = next(numbers)
+        return {"category": seed.CATEGORIES[number % 4], "chemistry": seed.CHEMISTRIES[number % 5]}
 
     async with started("bare") as bare, started("node", str(path)) as node, started("node", str(asker.path)):
 
@@ -71,7 +76,8 @@ async def measure(folder: Path, size: int, rounds: int) -> list[float]:
             work(f"a page of 100 somewhere, at {size}", 300, lambda: asker.ask(mark=somewhere())),
             work(f"the first page of 100, at {size}", 1000, asker.ask),
             work(f"look-up by serial number, at {size}", 1000, lambda: asker.ask(serial())),
-            work(f"two properties, at {size}", 300, lambda: asker.ask(model())),
+            work(f"look-up by two properties, at {size}", 300, lambda: asker.ask(one())),
+            work(f"a page of 100 by two common properties, at {size}", 60, lambda: asker.ask(many())),
         ]
         return list((await interleaved(works, rounds)).values())
 
@@ -80,7 +86,12 @@ async def compare(folder: Path, verdict: Callable[..., None], rounds: int, large
     """Both sizes; the large one may cost at most twice the small one."""
     small = await measure(folder / "small", SMALL, rounds)
     big = await measure(folder / "big", large, rounds)
-    for index, what in ((1, "page of 100"), (3, "look-up by serial number"), (4, "two properties")):
+    for index, what in (
+        (1, "page of 100"),
+        (3, "look-up by serial number"),
+        (4, "look-up by two"),
+        (5, "page by two"),
+    ):
         verdict(f"{what}: cost at {large} over {SMALL}", big[index] / small[index], 2, at_least=False)
     verdict(f"page of 100 somewhere at {large}, bare over it", big[0] / big[1], 0.15, at_least=True)
     verdict(f"first page of 100 at {large}, bare over it", big[0] / big[2], 0.15, at_least=True)
