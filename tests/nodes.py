@@ -25,6 +25,7 @@ class Running:
     node: Node
     url: str
     folder: Path
+    port: int
 
     @property
     def did(self) -> str:
@@ -84,12 +85,12 @@ async def running(
         port = listening.getsockname()[1]
         config = settings.load(prepare(folder, port, policies, datasets, **overrides))
         node = Node(config, parts)
-        runner = web.AppRunner(public.application(node), access_log=None)
+        runner = public.served(public.application(node))
         await runner.setup()
         await web.SockSite(runner, listening).start()
         await node.start()
         try:
-            yield Running(node, config.public.url, folder)
+            yield Running(node, config.public.url, folder, port)
         finally:
             await runner.cleanup()
             await node.close()

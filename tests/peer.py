@@ -86,7 +86,9 @@ class Talk:
             headers["Authorization"] = json.dumps({"clientId": who})
         if octets is not None:
             headers["Content-Type"] = content_type
-        url = URL(self.running.url + path, encoded=path.isascii())  # sent as it is written
+        url = URL(
+            f"http://127.0.0.1:{self.running.port}{path}", encoded=path.isascii()
+        )  # sent as it is written
         async with self.session.request(method, url, data=octets, headers=headers) as response:
             content = await response.read()
             if response.content_type != "application/json":

@@ -187,6 +187,10 @@ async def read_body(request: web.Request, limit: int) -> bytes:
                 if size > limit:
                     raise too_large
                 parts.append(chunk)
+    except web.RequestPayloadError:
+        raise RemoteProtocolError("The body is not encoded as its head says.") from None
+    except ConnectionError:
+        raise RemoteProtocolError("The connection ended within the body.") from None
     except TimeoutError:
         raise Unavailable(f"The body did not arrive within {_SLOW:g} seconds.") from None
     return b"".join(parts)

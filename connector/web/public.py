@@ -1,9 +1,11 @@
 """The public listener: the protocol, the DID document, the data plane. Nothing for the operator."""
 
+import logging
 import os
 import ssl
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from connector.errors import AnodeError, InvalidFile
 from connector.node import Node
@@ -12,8 +14,24 @@ from connector.web import data, dsp
 from connector.web.dsp import NODE
 from connector.web.rendering import json
 
+_PATIENCE = 75.0
+"""Seconds until the head of a request must be there, from the connection or the last answer on: whoever
+sends it byte by byte holds a connection no longer. Longer than proxies keep theirs to us (nginx: 60)."""
 _LAST_ANSWERS = 2.0
 """Seconds that requests under way may still take when the node stops."""
+
+
+class _NoNews(logging.Filter):
+    """Drops what anybody can cause: what is not HTTP, bodies that break off, connections that are lost."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is about us."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError)
+
+
+_http = logging.getLogger(f"{__name__}.http")
+_http.addFilter(_NoNews())
 
 
 def application(node: Node) -> web.Application:
@@ -33,17 +51,23 @@ async def start(node: Node) -> tuple[web.AppRunner, int]:
     return await listen(application(node), public.host, public.port, _tls(node))
 
 
-async def listen(
-    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
-) -> tuple[web.AppRunner, int]:
-    """Serve an application without access log (it would cost more than the requests)."""
-    runner = web.AppRunner(
+def served(app: web.Application, patience: float = _PATIENCE) -> web.AppRunner:
+    """The application ready to listen, without access log (it would cost more than the requests)."""
+    return web.AppRunner(
         app,
         access_log=None,
-        keepalive_timeout=75,
+        logger=_http,
+        keepalive_timeout=patience,
         handler_cancellation=False,
         shutdown_timeout=_LAST_ANSWERS,
     )
+
+
+async def listen(
+    app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[web.AppRunner, int]:
+    """Serve an application; the runner to clean up, and the port."""
+    runner = served(app)
     await runner.setup()
     site = web.TCPSite(runner, host, port, ssl_context=tls, backlog=1024)
     try:
