@@ -10,7 +10,7 @@ from pathlib import Path
 
 from connector.web import public
 from tests.peer import POLICIES, talk
-from tests.web.test_data import dataset, pull
+from tests.pull import dataset, pull
 
 
 async def main(folder: Path, certificate: Path, key: Path) -> None:
