@@ -40,6 +40,7 @@ class Peers:
         """A peer by DID (its document names the endpoint) or by URL (of its node, or its version document).
 
         :raises NotFound: it does not speak DSP 2025-1, or does not say who it is.
+        :raises Denied: it says that it is a participant who is at home elsewhere.
         """
         participant = peer if peer.startswith("did:") else None
         if participant is not None:
@@ -65,8 +66,23 @@ class Peers:
                 participant = participant or entry.get("serviceId")
                 if not isinstance(participant, str):
                     raise NotFound(f"{root} does not say which participant it is; name the peer by its DID.")
+                if participant != peer and participant.startswith("did:"):
+                    await self._confirm(participant, root)
                 return Peer(participant, root + str(entry.get("path", "")).rstrip("/"))
         raise NotFound(f"{root} does not speak the Dataspace Protocol {VERSION}.")
+
+    async def _confirm(self, participant: str, root: str) -> None:
+        """That the participant a URL claims to be is at home there.
+
+        Else whoever answers at that URL could collect tokens that we sign for another, and use them there
+        in our name.
+
+        :raises Denied: its DID document names another place.
+        """
+        document = await self._resolver.resolve(participant)
+        endpoint = did_web.service_endpoint(document, "DataService").removesuffix(_VERSION_PATH)
+        if endpoint.rstrip("/") != root:
+            raise Denied(f"{root} says that it is {participant}, whose DID document names {endpoint}.")
 
     async def catalog(
         self, peer: Peer, filters: Sequence[Mapping[str, Any]] | None = None, url: str | None = None

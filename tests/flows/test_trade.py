@@ -4,7 +4,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from connector.errors import Denied
 from connector.flows.peers import Peer
 from tests.nodes import Running, running, until
 
@@ -58,6 +61,21 @@ async def test_a_url_finds_a_peer_too(tmp_path: Path) -> None:
     """The version document says who the participant is."""
     async with running(tmp_path / "p") as provider, running(tmp_path / "c") as consumer:
         assert await consumer.node.peers.find(provider.url) == await consumer.node.peers.find(provider.did)
+
+
+async def test_a_url_that_claims_to_be_another_is_not_believed(tmp_path: Path) -> None:
+    """Who only says that it is a participant gets no token for it: it could use that one there, as us."""
+    async with running(tmp_path / "p") as provider, running(tmp_path / "c") as consumer:
+
+        async def lie(request: web.Request) -> web.Response:
+            entry = {"version": "2025-1", "path": "/dsp", "binding": "HTTPS", "serviceId": provider.did}
+            return web.json_response({"protocolVersions": [entry]})
+
+        app = web.Application()
+        app.router.add_get("/.well-known/dspace-version", lie)
+        async with TestServer(app) as liar:
+            with pytest.raises(Denied, match="whose DID document names"):
+                await consumer.node.peers.find(str(liar.make_url("")))
 
 
 @pytest.mark.parametrize(
