@@ -253,7 +253,8 @@ class Config(Section):
         Path("keys"), description="Folder of the private keys. Only its owner may read them."
     )
     store: FilePath = Field(
-        Path("anode.sqlite"), description="The database file: all processes, agreements, the audit log."
+        Path("anode.sqlite"),
+        description="The database file: all processes and agreements. The audit log is a file beside it.",
     )
     network: Network = Field(default_factory=Network, description="What this node may reach.")
     catalog: tuple[FilePath, ...] = Field(

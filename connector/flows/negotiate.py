@@ -23,11 +23,19 @@ from connector.store.processes import Agreement
 
 _RULES = ("profile", "permission", "prohibition", "obligation")
 """What an agreement repeats of its offer, unchanged."""
+_KEPT_BYTES = 16_384
+"""The largest policy that stays in memory: strangers write them, so their number alone is no limit."""
+
+
+def _read(document: dict[str, Any], kind: Literal["Offer", "Agreement"]) -> tuple[Policy, str]:
+    """A policy and the digest of its rules."""
+    octets = orjson.dumps(document)
+    return _kept(octets, kind) if len(octets) <= _KEPT_BYTES else _kept.__wrapped__(octets, kind)
 
 
 @lru_cache(maxsize=1024)
-def _read(document: bytes, kind: Literal["Offer", "Agreement"]) -> tuple[Policy, str]:
-    """A policy and the digest of its rules. The same offers come again and again."""
+def _kept(document: bytes, kind: Literal["Offer", "Agreement"]) -> tuple[Policy, str]:
+    """The same offers come again and again."""
     policy = parse(orjson.loads(document), kind)
     return policy, canonical.digest(policy)
 
@@ -65,7 +73,7 @@ class Negotiation:
         message: messages.ContractRequestMessage | messages.ContractOfferMessage,
         now: float,
     ) -> Process:
-        offer, digest = _read(orjson.dumps(message.offer), "Offer")
+        offer, digest = _read(message.offer, "Offer")
         known = process.details.get("dataset")
         dataset = offer.target or known
         if dataset is None:
@@ -87,7 +95,7 @@ class Negotiation:
     def _take_agreement(
         self, tx: Transaction, process: Process, message: messages.ContractAgreementMessage, now: float
     ) -> Process:
-        agreement, digest = _read(orjson.dumps(message.agreement), "Agreement")
+        agreement, digest = _read(message.agreement, "Agreement")
         wrong = [
             f"agreement.{name} is {found!r}, expected {expected!r}."
             for name, found, expected in (
@@ -101,6 +109,9 @@ class Negotiation:
             wrong.append(
                 "The agreement's rules differ from the offer's: an agreement repeats what was offered."
             )
+        earlier = rows.agreement(tx, process.role, str(agreement.id), process.participant)
+        if earlier is not None and earlier.negotiation != process.pid:
+            wrong.append(f"agreement.@id is that of another agreement between us, {agreement.id}.")
         if wrong:
             raise RemoteProtocolError(*wrong)
         rows.save_agreement(
@@ -125,7 +136,7 @@ class Negotiation:
         message_id = self._new_id()
         if move.kind in (Kind.REQUEST, Kind.OFFER):
             offer = move.content["offer"]
-            digest = _read(orjson.dumps(offer), "Offer")[1]
+            digest = _read(offer, "Offer")[1]
             mine = {"asked": digest} if move.kind is Kind.REQUEST else {"countered": True}
             details = {
                 **process.details,
@@ -253,7 +264,7 @@ class Negotiations:
     async def _open(self, kind: Kind, participant: str, address: str, offer: dict[str, Any]) -> Process:
         if not isinstance(offer.get("target"), str) or not isinstance(offer.get("@id"), str):
             raise RemoteProtocolError("The offer needs an @id and a target (the dataset's id).")
-        _read(orjson.dumps(offer), "Offer")
+        _read(offer, "Offer")
         return await self._exchange.open(
             Subject.NEGOTIATION, participant, address, Move(kind, content={"offer": offer})
         )
@@ -265,7 +276,7 @@ class Negotiations:
         if kind in (Kind.REQUEST, Kind.OFFER):
             if offer is None:
                 raise RemoteProtocolError("A counter-offer needs an offer.")
-            _read(orjson.dumps(offer), "Offer")
+            _read(offer, "Offer")
         return await self._exchange.send(Subject.NEGOTIATION, pid, Move(kind, reason, {"offer": offer}))
 
 

@@ -9,6 +9,7 @@ of their own that sees the last commit.
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -35,12 +36,13 @@ class Database:
     def __init__(self, path: Path | str) -> None:
         self._path = str(path)
         try:
+            _keep_private(self._path)
             self._writer = _connect(self._path)
             _create(self._writer, self._path)
             self.read = _connect(self._path)
             """The connection for reads, in the loop only."""
             self.read.execute("PRAGMA query_only = 1")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"The store {self._path} can't be opened: {error}.") from None
         self._gathered: list[_Piece] = []
         self._handed: queue.SimpleQueue[list[_Piece] | None] = queue.SimpleQueue()
@@ -152,6 +154,17 @@ def quick_check(path: Path) -> str | None:
     if version not in (0, VERSION):
         return f"it has version {version}, this program knows {VERSION}"
     return None if found == "ok" else str(found)
+
+
+def _keep_private(path: str) -> None:
+    """Tokens of peers and keys of upstreams are in the store: it is for its owner only.
+
+    SQLite gives the files beside it (`-wal`, `-shm`) the same mode.
+    """
+    if path != ":memory:":
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
 
 
 def _connect(path: str) -> sqlite3.Connection:

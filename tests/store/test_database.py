@@ -1,6 +1,7 @@
 """The engine: what was written is on disk before anyone is told, and what could not be leaves no trace."""
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -158,6 +159,13 @@ def test_a_place_that_can_not_hold_a_store_is_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("this is not a database, and it is longer than a header " * 20)
     with pytest.raises(Unavailable, match="text"):
         Database(tmp_path / "text")
+
+
+async def test_a_store_is_for_its_owner_only(db: Database, tmp_path: Path) -> None:
+    """Tokens lie in it: neither the file nor those beside it can be read by others, whatever the umask."""
+    await db.write(put(1))
+    names = ("anode.sqlite", "anode.sqlite-wal", "anode.sqlite-shm")
+    assert [os.stat(tmp_path / name).st_mode & 0o777 for name in names] == [0o600] * 3
 
 
 def test_another_version_is_not_touched(tmp_path: Path) -> None:

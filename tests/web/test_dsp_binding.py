@@ -248,6 +248,18 @@ async def test_a_process_is_its_two_participants_own(node: Talk) -> None:
             assert (status, answer["@type"]) == (expected, ERROR[subject])
 
 
+async def test_an_agreement_can_not_take_the_place_of_another(node: Talk) -> None:
+    """A provider that gives a new agreement an earlier one's id is refused, and the earlier one stays."""
+    later = await node.place(Subject.NEGOTIATION, Role.CONSUMER, State.REQUESTED, "urn:x:later")
+    path, body = say(node.node, later, Kind.AGREE)
+    await node.place(Subject.NEGOTIATION, Role.CONSUMER, State.FINALIZED, "urn:x:earlier")
+    before = node.contents()
+    status, answer = await node.post(path, body)
+    assert (status, answer["@type"]) == (400, "ContractNegotiationError")
+    assert AGREEMENT_ID in answer["reason"][0]
+    assert node.contents() == before
+
+
 async def test_the_two_pids_must_be_those_of_the_process(node: Talk) -> None:
     """A message that names another pid than the process has, on either side, is refused."""
     for number, (subject, role, state, kind) in enumerate(CELLS):
