@@ -16,6 +16,7 @@ import heapq
 import logging
 import random
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -45,6 +46,9 @@ _AFTER_TROUBLE = 10
 _CONFLICT_RETRY = 0.1
 """Eclipse EDC answers 409 while it holds a lease of its own, some 50 ms."""
 
+_LONGEST_ASKED = 86_400.0
+"""Seconds that a peer's Retry-After can hold a message back."""
+
 
 class Courier:
     """Delivers the outbox of one node."""
@@ -63,6 +67,8 @@ class Courier:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._waiting: list[tuple[float, str]] = []
+        """Times and processes, a heap; `_awaited` has the same, to know what is in it."""
+        self._awaited: set[tuple[float, str]] = set()
         self._timer: Handle | None = None
         self._open = True
         self._again: set[str] = set()
@@ -83,6 +89,7 @@ class Courier:
         if self._timer is not None:
             self._timer.cancel()
         self._waiting.clear()
+        self._awaited.clear()
         tasks = list(self.carrying.values())
         for task in tasks:
             task.cancel()
@@ -93,6 +100,9 @@ class Courier:
         if when <= self._exchange.clock.now():
             self._begin(pid)
             return
+        if (when, pid) in self._awaited:  # a peer that repeats itself wakes us each time
+            return
+        self._awaited.add((when, pid))
         heapq.heappush(self._waiting, (when, pid))
         if self._waiting[0] == (when, pid):
             self._arm()
@@ -108,7 +118,8 @@ class Courier:
         self._timer = None
         now = self._exchange.clock.now()
         while self._waiting and self._waiting[0][0] <= now:
-            self._begin(heapq.heappop(self._waiting)[1])
+            self._awaited.discard(due := heapq.heappop(self._waiting))
+            self._begin(due[1])
         self._arm()
 
     def _begin(self, pid: str) -> None:
@@ -233,7 +244,7 @@ class Courier:
             first = min(first, _CONFLICT_RETRY)
         pause = min(self._longest_retry, first * 2.0 ** min(message.attempts - 1, 40))
         pause *= self._jitter.uniform(0.75, 1.25)
-        pause = max(pause, _retry_after(answer))
+        pause = max(pause, _retry_after(answer, now))
         next_try = min(now + pause, max(message.deadline, now + first))
         return replace(message, next_try=next_try, problem=why[:2000])
 
@@ -263,11 +274,15 @@ def _said(answer: Answer) -> str:
     return ": " + "; ".join(str(r.get("@value", r) if isinstance(r, dict) else r) for r in reasons)[:1000]
 
 
-def _retry_after(answer: Answer | AnodeError) -> float:
-    """Seconds the peer asks us to wait (RFC 9110, 10.2.3; dates are not worth a parser here)."""
+def _retry_after(answer: Answer | AnodeError, now: float) -> float:
+    """Seconds the peer asks us to wait, told as such or as a date (RFC 9110, 10.2.3)."""
     if isinstance(answer, Unavailable):
         return answer.retry_after or 0.0
-    if isinstance(answer, Answer):
-        text = answer.headers.get("retry-after", "")
-        return float(min(int(text), 86_400)) if text.isdigit() and len(text) < 8 else 0.0
-    return 0.0
+    text = answer.headers.get("retry-after", "") if isinstance(answer, Answer) else ""
+    if text.isascii() and text.isdigit() and len(text) < 8:
+        return min(float(text), _LONGEST_ASKED)
+    try:
+        asked = parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(asked, 0.0), _LONGEST_ASKED)

@@ -6,6 +6,7 @@ together. Only when that is on disk is the peer answered and our own message sen
 outside the store (cut a download, wake a listener) happens after the commit.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -87,8 +88,8 @@ class Exchange:
         """Set by the courier: something is to be sent at that time."""
         self.in_flight: dict[str, str] = {}
         """Processes with a message on the wire now, and its id. Kept by the courier."""
-        self.stepping: set[str] = set()
-        """Processes in which a message of the peer is being taken: nothing is sent meanwhile."""
+        self.stepping: Counter[str] = Counter()
+        """Processes in which messages of the peer are being taken, how many: nothing is sent meanwhile."""
 
     # -- in
 
@@ -138,12 +139,14 @@ class Exchange:
             return self._react(tx, after, now, steps, _ECLIPSE_PAUSE if eclipse else 0.0)
 
         if pid is not None:
-            self.stepping.add(pid)
+            self.stepping[pid] += 1
         try:
             process = await self.db.write(step)
         finally:
             if pid is not None:
-                self.stepping.discard(pid)
+                self.stepping[pid] -= 1
+                if not self.stepping[pid]:
+                    del self.stepping[pid]
         self.settle(process, steps)
         return process
 

@@ -107,12 +107,14 @@ async def test_the_next_try_can_be_seen(space: Dataspace) -> None:
 @pytest.mark.parametrize(("answer", "least", "most"), [
     (Answer(503, {"retry-after": "120"}, b""), 120, 120),
     (Answer(429, {"retry-after": "7"}, b""), 7, 7),
-    (Answer(503, {"retry-after": "Wed, 21 Oct 2099 07:28:00 GMT"}, b""), 0.75, 1.25),
+    (Answer(503, {"retry-after": "Fri, 15 Jan 2027 08:01:30 GMT"}, b""), 90, 90),
+    (Answer(503, {"retry-after": "Fri, 15 Jan 2021 08:01:30 GMT"}, b""), 0.75, 1.25),
+    (Answer(503, {"retry-after": "Fri, 99 Foo"}, b""), 0.75, 1.25),
     (Answer(409, {}, b""), 0.075, 0.125),
     (Answer(500, {}, b"<html>"), 0.75, 1.25),
 ])  # fmt: skip
 async def test_an_answer_can_say_when(space: Dataspace, answer: Answer, least: float, most: float) -> None:
-    """`Retry-After` in seconds is honoured; a conflict (Eclipse EDC's lease) is tried again soon."""
+    """`Retry-After`, in seconds or as a date, is honoured; a conflict (Eclipse EDC's lease) is tried soon."""
     wire = Wire(space)
     wire.answers["/request"] = answer
     await request(space)
@@ -123,6 +125,20 @@ async def test_an_answer_can_say_when(space: Dataspace, answer: Answer, least: f
     assert least <= second - first <= most
     consumer, provider = sides(space)
     assert consumer.state is provider.state is State.FINALIZED
+
+
+async def test_a_peer_that_repeats_itself_costs_no_memory(space: Dataspace) -> None:
+    """A time at which a message is tried again is noted once, however often the process is looked at."""
+    wire = Wire(space)
+    wire.answers["/request"] = Answer(503, {"retry-after": "120"}, b"")
+    process = await request(space)
+    await space.settle(0)
+    courier = space.nodes[0].courier
+    waiting = rows.outgoing(space.nodes[0].db.read, process.pid)
+    assert waiting is not None
+    for _ in range(10):
+        courier.wake(process.pid, waiting.next_try)
+    assert len(courier._waiting) == 1
 
 
 async def test_a_retry_after_beyond_the_deadline_does_not_outlive_it(space: Dataspace) -> None:
