@@ -40,6 +40,19 @@ class _Part:
         self.data.unlink(missing_ok=True)
 
 
+def check(target: Path) -> None:
+    """That a file can be written there, before a contract is made for it.
+
+    :raises InvalidFile: with the reason.
+    """
+    if target.is_dir():
+        raise InvalidFile(f"{target}: is a folder; name the file to write")
+    if not target.parent.is_dir():
+        raise InvalidFile(f"{target}: there is no folder {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InvalidFile(f"{target}: nothing can be written in {target.parent}")
+
+
 def download(api: Api, common: Common, pid: str, target: Path) -> dict[str, Any]:
     """Write a running transfer's data to a file; its `file`, `bytes`, `sha256` and `media_type`.
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from connector.cli import output
 from connector.cli.api import Api, path_of
-from connector.cli.download import download
+from connector.cli.download import check, download
 from connector.cli.output import COMMON, Common
 from connector.cli.timeline import amount, follow
 from connector.config import seconds
@@ -79,6 +79,7 @@ def fetch(
     """
     api, deadline, began = Api.of(common), _deadline(timeout), time.monotonic()
     target, tell = to or Path(_name(dataset)), partial(output.note, common)
+    check(target)
     if agreement is None:
         tell(output.style(f"negotiation about {dataset}", "1"))
         process = _ask(api, peer, dataset, offer)

@@ -231,6 +231,6 @@ def _token(authorization: str | None) -> str:
     if not authorization:
         raise Untrusted("Send the transfer's token in the Authorization header.")
     token = authorization.removeprefix("Bearer ").strip()
-    if len(token) > 4096:
+    if len(token) > 4096 or not token.isascii():
         raise Untrusted("This is not a token of this node.")
     return token

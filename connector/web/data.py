@@ -29,7 +29,7 @@ _PIECE = 256 * 1024
 _SENDFILE_PIECE = 16 << 20
 _SLOWEST = 16 * 1024
 """Bytes a second. Who reads more slowly is cut off, and can go on with a range request."""
-_PASSED_ON = (
+PASSED_ON = (
     "content-type",
     "content-encoding",
     "content-length",
@@ -38,7 +38,8 @@ _PASSED_ON = (
     "last-modified",
     "accept-ranges",
 )
-_ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
+ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
+"""Headers of a reader that go on to where the bytes come from; of the answer, `PASSED_ON` come back."""
 
 
 def routes() -> list[web.RouteDef]:
@@ -54,6 +55,9 @@ def routes() -> list[web.RouteDef]:
 async def data(request: web.Request) -> web.StreamResponse:
     """The dataset that the token opens, decided for this very request."""
     node = request.app[NODE]
+    for name in ASKED_ON:
+        if not request.headers.get(name, "").isprintable():  # bytes that are not UTF-8 come as surrogates
+            raise RemoteProtocolError(f"The {name} header is not text.")
     about = {"method": request.method, "range": request.headers.get("Range"), "from": request.remote}
     grant = await node.data.open(request.headers.get("Authorization"), about)
     source = node.sources.of(grant.dataset)
@@ -150,14 +154,14 @@ async def _send(
 async def _upstream(request: web.Request, node: Node, grant: Grant, source: Source) -> web.StreamResponse:
     """The operator's own upstream. Its refusals are the operator's trouble: 503, not 500."""
     http = source.http or {}
-    headers = {**http["headers"], **{n: request.headers[n] for n in _ASKED_ON if n in request.headers}}
+    headers = {**http["headers"], **{n: request.headers[n] for n in ASKED_ON if n in request.headers}}
     response = web.StreamResponse()
     try:
         async with node.upstream.open(http["url"], headers) as stream:
             if stream.status not in (200, 206, 304, 416):
                 raise Unavailable(f"it answered {stream.status}")
             response.set_status(stream.status)
-            response.headers.update({n: stream.headers[n] for n in _PASSED_ON if n in stream.headers})
+            response.headers.update({n: stream.headers[n] for n in PASSED_ON if n in stream.headers})
             if source.media_type:
                 response.headers["Content-Type"] = source.media_type
             with _breaking_off(request, response):

@@ -93,11 +93,11 @@ def _guard(token: str, open_paths: set[str], *, any_host: bool) -> Any:
     async def guard(request: web.Request, handler: Responder) -> web.StreamResponse:
         if not any_host and not is_loopback(_name(request.headers.get("Host", ""))):
             return problem(
-                403, "wrong-host", f"this listener is not called {request.host[:100]}; use 127.0.0.1"
+                403, "wrong-host", f"this listener is not called {request.host[:100]!a}; use 127.0.0.1"
             )
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
-            return problem(403, "wrong-origin", f"pages from {origin[:100]} may not call this listener")
+            return problem(403, "wrong-origin", f"pages from {origin[:100]!a} may not call this listener")
         if request.path not in open_paths:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             right = hmac.compare_digest(given.strip().encode(errors="replace"), secret)

@@ -26,7 +26,7 @@ class Page(Model):
 class Before(Page):
     """Newest first: go on before a `next` that was told."""
 
-    before: int | None = Field(None, description="The `next` of the page before.")
+    before: int | None = Field(None, ge=1, lt=1 << 63, description="The `next` of the page before.")
 
 
 class After(Page):

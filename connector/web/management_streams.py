@@ -11,20 +11,11 @@ from connector.flows.events import Event
 from connector.node import Node
 from connector.store import processes as rows
 from connector.web import management_models as model
+from connector.web.data import ASKED_ON, PASSED_ON
 from connector.web.openapi import BadRequest, Call
 
 _KEEP_ALIVE = 15.0
 _AT_ONCE = 200
-_ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
-_PASSED_ON = (
-    "content-type",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "etag",
-    "last-modified",
-    "accept-ranges",
-)
 
 
 async def stream_events(node: Node, call: Call) -> web.StreamResponse:
@@ -92,10 +83,10 @@ async def stream_data(node: Node, call: Call) -> web.StreamResponse:
     Range and conditional requests (RFC 9110) reach the provider. A token about to end is refreshed.
     """
     request = call.request
-    asked = {name: request.headers[name] for name in _ASKED_ON if name in request.headers}
+    asked = {name: request.headers[name] for name in ASKED_ON if name in request.headers}
     async with node.pull.open(call.path["pid"], asked) as stream:
         response = web.StreamResponse(status=stream.status)
-        response.headers.update({n: stream.headers[n] for n in _PASSED_ON if n in stream.headers})
+        response.headers.update({n: stream.headers[n] for n in PASSED_ON if n in stream.headers})
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         await response.prepare(request)

@@ -100,6 +100,17 @@ def test_publish_show_and_fetch(
     assert told["role"] == "PROVIDER"
 
 
+def test_a_file_that_can_not_be_written_costs_no_contract(nodes: tuple[Served, Served], cli: Any) -> None:
+    """What is wrong with the target is found before a peer is asked for anything."""
+    consumer, provider = nodes
+    before = cli("negotiation", "list", "-c", consumer.config)
+    for target, why in (("/nowhere/at/all", "no folder"), ("/", "is a folder")):
+        code, told = cli("fetch", provider.ready["did"], HELLO, "-o", target, "-c", consumer.config)
+        assert (code, told["error"]) == (2, "invalid-file")
+        assert why in told["reasons"][0]
+    assert cli("negotiation", "list", "-c", consumer.config) == before
+
+
 def test_what_is_not_offered_is_refused(nodes: tuple[Served, Served], cli: Any, tmp_path: Path) -> None:
     """A dataset for others looks like none; a peer that does not run can't be reached; nothing is written."""
     consumer, provider = nodes

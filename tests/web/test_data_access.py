@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
+from yarl import URL
 
 from connector.dsp.terms import Kind, State
 from connector.flows.clock import iso
@@ -35,6 +36,21 @@ async def test_without_a_good_token_nothing_opens(node: Talk, token: str) -> Non
     headers = {"Authorization": token} if token else {}
     status, body = await node.call("GET", "/data", who=None, **headers)
     assert (status, body["@type"]) == (401, "TransferError")
+
+
+@pytest.mark.parametrize(("header", "status"), [("Authorization", 401), ("Range", 400), ("If-Range", 400)])
+async def test_headers_that_are_no_text(node: Talk, header: str, status: int) -> None:
+    """Bytes that are not UTF-8 in a header are its sender's fault, whoever it is: no 500."""
+    data = await pull(node, "inline")
+    url = URL(node.running.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    headers = {"Host": b"x", "Connection": b"close", "Authorization": data.address.authorization.encode()}
+    lines = [name.encode() + b": " + value for name, value in (headers | {header: b"\xff"}).items()]
+    writer.write(b"\r\n".join([b"GET /data HTTP/1.1", *lines, b"", b""]))
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b"TransferError" in answer
 
 
 async def test_a_token_with_and_without_bearer(node: Talk) -> None:

@@ -359,6 +359,7 @@ async def test_pages_go_on(pair: tuple[Operator, Operator]) -> None:
         await consumer.agreed(provider.running)
     first = await consumer("GET", "/negotiations", limit="2")
     rest = await consumer("GET", "/negotiations", limit="2", before=str(first["next"]))
+    await consumer("GET", "/negotiations", before="9" * 30, status=400)
     pids = [p["pid"] for p in first["processes"] + rest["processes"]]
     assert len(set(pids)) == 3
     assert "next" not in rest
