@@ -10,7 +10,7 @@ import re
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,19 +58,25 @@ class Connector:
     management: str
     pid: int
     log: Path
+    session: aiohttp.ClientSession | None = None
+    """Keeps connections to the management API open; without one each call opens its own."""
 
     # --- as provider
 
     async def publish(self, asset: str, url: str, permission: Json = SINCE_2020) -> None:
-        """Offer what `GET url` answers, as dataset `asset`, to everyone. EDC takes only action `use`, and
-        leaves an empty permission out of its messages, which would be invalid: so there is always a rule."""
+        """Offer what `GET url` answers, as dataset `asset`, to everyone."""
+        await self.add_asset(asset, url, {"name": asset})
+        await self.offer(asset, permission, [asset])
+
+    async def add_asset(self, asset: str, url: str, properties: Mapping[str, str]) -> None:
+        """A dataset; what `GET url` answers is its data. Nobody sees it before it is offered."""
         address = {"type": "HttpData", "baseUrl": url, "proxyPath": "true", "proxyQueryParams": "true"}
-        selector = {
-            "@type": "Criterion",
-            "operandLeft": f"{EDC}id",
-            "operator": "=",
-            "operandRight": asset,
-        }
+        body = {"@id": asset, "properties": dict(properties), "dataAddress": address}
+        await self._post("assets", "Asset", body)
+
+    async def offer(self, name: str, permission: Json, assets: Sequence[str] | None = None) -> None:
+        """Offer these assets, or all, to everyone. EDC takes only action `use`, and leaves an empty
+        permission out of its messages, which would be invalid: so there is always a rule."""
         policy = {
             "@context": "http://www.w3.org/ns/odrl.jsonld",
             "@type": "Set",
@@ -78,12 +84,11 @@ class Connector:
             "prohibition": [],
             "obligation": [],
         }
-        await self._post(
-            "assets", "Asset", {"@id": asset, "properties": {"name": asset}, "dataAddress": address}
-        )
-        await self._post("policydefinitions", "PolicyDefinition", {"@id": asset, "policy": policy})
-        definition = {"accessPolicyId": asset, "contractPolicyId": asset, "assetsSelector": [selector]}
-        await self._post("contractdefinitions", "ContractDefinition", {"@id": asset, **definition})
+        await self._post("policydefinitions", "PolicyDefinition", {"@id": name, "policy": policy})
+        selector = {"@type": "Criterion", "operandLeft": f"{EDC}id", "operator": "in"}
+        selected = [] if assets is None else [{**selector, "operandRight": list(assets)}]
+        definition = {"accessPolicyId": name, "contractPolicyId": name, "assetsSelector": selected}
+        await self._post("contractdefinitions", "ContractDefinition", {"@id": name, **definition})
 
     # --- as consumer
 
@@ -109,15 +114,26 @@ class Connector:
         body = {**_towards(provider), "contractId": agreement, "transferType": "HttpData-PULL"}
         return str((await self._post("transferprocesses", "TransferRequest", body))["@id"])
 
-    async def fetch(self, transfer: str) -> bytes:
-        """The data of a started transfer, from wherever the provider's start message said."""
-        address = await self._get(f"edrs/{transfer}/dataaddress")
-        endpoint, token = address[f"{EDC}endpoint"], address[f"{EDC}authorization"]
-        async with aiohttp.request("GET", endpoint, headers={"Authorization": token}) as answer:
-            body = await answer.read()
-            if answer.status != 200:
-                raise EdcRefused(f"GET {endpoint}: {answer.status} {body[:500]!r}")
-            return body
+    async def data_address(
+        self, transfer: str, other_than: tuple[str, str] | None = None, within: float = 10
+    ) -> tuple[str, str]:
+        """Where the data of a started transfer is, as the provider's start message said, and the token.
+
+        EDC calls a transfer STARTED before it has put the address away, hence the wait.
+        """
+        end = time.monotonic() + within
+        while True:
+            try:
+                address = await self._get(f"edrs/{transfer}/dataaddress")
+                found = (str(address[f"{EDC}endpoint"]), str(address[f"{EDC}authorization"]))
+                if found != other_than:
+                    return found
+            except EdcRefused:
+                if time.monotonic() > end:
+                    raise
+            if time.monotonic() > end:
+                raise TimeoutError(f"EDC has no new data address for {transfer}; {self.log}")
+            await asyncio.sleep(0.05)
 
     # --- as either
 
@@ -126,6 +142,10 @@ class Connector:
 
     async def transfer_process(self, transfer: str) -> Json:
         return await self._get(f"transferprocesses/{transfer}")
+
+    async def negotiation_state(self, negotiation: str) -> str:
+        """The cheapest question about a negotiation."""
+        return str((await self._get(f"contractnegotiations/{negotiation}/state"))["state"])
 
     async def negotiations(self) -> list[Json]:
         return await self._query("contractnegotiations/request")
@@ -185,11 +205,22 @@ class Connector:
     async def _call(self, method: str, path: str, body: Json | None) -> Any:
         headers = {"Content-Type": "application/json"}  # also where there is no body, else 415
         url, data = f"{self.management}/v3/{path}", None if body is None else json.dumps(body)
-        async with aiohttp.request(method, url, data=data, headers=headers) as answer:
+        request = self.session.request if self.session else aiohttp.request
+        async with request(method, url, data=data, headers=headers) as answer:
             text = await answer.text()
             if answer.status >= 300:
                 raise EdcRefused(f"{method} {path}: {answer.status} {text[:1000]}; {self.log}")
             return json.loads(text) if text else {}
+
+
+async def fetch(address: tuple[str, str]) -> bytes:
+    """The data at an endpoint, with its token."""
+    endpoint, token = address
+    async with aiohttp.request("GET", endpoint, headers={"Authorization": token}) as answer:
+        body = await answer.read()
+        if answer.status != 200:
+            raise EdcRefused(f"GET {endpoint}: {answer.status} {body[:500]!r}")
+        return body
 
 
 def _towards(provider: Peer) -> Json:

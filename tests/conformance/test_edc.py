@@ -227,14 +227,15 @@ async def test_eclipse_gets_the_bytes_from_anode(eclipse: edc.Connector, tmp_pat
     """Catalog, negotiation, pull: the digest is right. A transfer ended by its consumer is ended for both."""
     async with anode(tmp_path / "node") as node:
         transfer, mine = await started(eclipse, node)
-        assert hashlib.sha256(await eclipse.fetch(transfer)).hexdigest() == DIGEST
+        address = await eclipse.data_address(transfer)
+        assert hashlib.sha256(await edc.fetch(address)).hexdigest() == DIGEST
 
         await eclipse.terminate(transfer, "read all of it")
         ended = await until_ours(node, mine, "TERMINATED")
         assert "read all of it" in str(ended.reason)
         await eclipse.until_transfer(transfer, "TERMINATED")
-        with pytest.raises(edc.EdcRefused):
-            await eclipse.fetch(transfer)
+        with pytest.raises(edc.EdcRefused, match="401"):
+            await edc.fetch(address)
     assert [line["permitted"] for line in node.node.audit.tail(10)] == [True]
 
 
@@ -263,16 +264,18 @@ async def test_eclipse_as_consumer_pauses_and_goes_on(eclipse: edc.Connector, tm
     """Suspended and resumed by either side, the transfer is in one state on both, and data flows again."""
     async with anode(tmp_path / "node") as node:
         transfer, mine = await started(eclipse, node)
+        address = await eclipse.data_address(transfer)
 
         await eclipse.suspend(transfer, "a pause of the consumer")
         await until_ours(node, mine, "SUSPENDED")
         await eclipse.until_transfer(transfer, "SUSPENDED")
-        with pytest.raises(edc.EdcRefused):
-            await eclipse.fetch(transfer)
+        with pytest.raises(edc.EdcRefused, match="401"):
+            await edc.fetch(address)
         await eclipse.resume(transfer)
         await until_ours(node, mine, "STARTED")
         await eclipse.until_transfer(transfer, "STARTED")
-        assert await eclipse.fetch(transfer) == PAYLOAD
+        address = await eclipse.data_address(transfer, other_than=address)
+        assert await edc.fetch(address) == PAYLOAD
 
         await node.node.transfers.move(mine.pid, Kind.SUSPEND, "a pause of the provider")
         await until_ours(node, mine, "SUSPENDED")
@@ -280,7 +283,8 @@ async def test_eclipse_as_consumer_pauses_and_goes_on(eclipse: edc.Connector, tm
         await node.node.transfers.move(mine.pid, Kind.START)
         await until_ours(node, mine, "STARTED")
         await eclipse.until_transfer(transfer, "STARTED")
-        assert await eclipse.fetch(transfer) == PAYLOAD
+        address = await eclipse.data_address(transfer, other_than=address)
+        assert await edc.fetch(address) == PAYLOAD
 
         await node.node.transfers.move(mine.pid, Kind.TERMINATE, "the provider has had enough")
         await until_ours(node, mine, "TERMINATED")
@@ -333,7 +337,8 @@ async def test_two_eclipse_connectors_trade(
             assert done["state"] == "FINALIZED"
             transfer = await consumer.transfer(provider, done["contractAgreementId"])
             await consumer.until_transfer(transfer, "STARTED")
-            assert hashlib.sha256(await consumer.fetch(transfer)).hexdigest() == DIGEST
+            data = await edc.fetch(await consumer.data_address(transfer))
+            assert hashlib.sha256(data).hexdigest() == DIGEST
 
             await consumer.terminate(transfer, "enough")
             await consumer.until_transfer(transfer, "TERMINATED")
