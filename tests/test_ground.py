@@ -1,5 +1,6 @@
 """The ground everything stands on: set-up from nothing, locks, layout, sizes, names."""
 
+import ast
 import re
 import statistics
 import subprocess
@@ -156,6 +157,19 @@ def test_modules_stay_small() -> None:
 def test_names_are_the_standards_own() -> None:
     """No class is called by what it is for us instead of what it is in the protocol."""
     assert {str(path): found for path, text in modules().items() if (found := BANNED.findall(text))} == {}
+
+
+def test_each_test_states_its_claim() -> None:
+    """A test without a docstring only says what it does, not what it shows."""
+    silent = [
+        f"{path.relative_to(ROOT)}: {found.name}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for found in ast.walk(ast.parse(path.read_text()))
+        if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)
+        and found.name.startswith("test_")
+        and not ast.get_docstring(found)
+    ]
+    assert silent == []
 
 
 def test_each_ignore_carries_its_reason() -> None:

@@ -12,9 +12,13 @@ from connector.cli import output
 from connector.cli.output import COMMON, Common
 from connector.cli.template import text
 
+FileArgument = Annotated[
+    Path | None, Parameter(show_default=False, help="The settings. Else what --config says.")
+]
+
 
 def check(
-    file: Annotated[Path | None, Parameter(show_default=False, help="The settings to check.")] = None,
+    file: FileArgument = None,
     *,
     common: Common = COMMON,
 ) -> int:
@@ -39,10 +43,10 @@ def check(
     return output.OK
 
 
-def show_settings(*, common: Common = COMMON) -> int:
+def show_settings(file: FileArgument = None, *, common: Common = COMMON) -> int:
     """Show what holds, and where it is set."""
-    path = common.path()
-    config = common.settings()
+    path = file or common.path()
+    config = Common(config=path).settings()
     document = yamlfile.read(path)
     rows = [(key, value, _origin(document, key)) for key, value, _ in _settings(config)]
     values = [{"key": key, "value": raw, "set": _origin(document, key)} for key, _, raw in _settings(config)]

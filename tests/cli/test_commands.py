@@ -176,7 +176,7 @@ def test_config_show(capsys: Captured) -> None:
     assert shown["delivery.deadline"] == ("24h", "default")
     assert shown["network.reach"][0] == "loopback"
     assert shown["network.reach"][1].startswith("anode.yaml:")
-    assert run(["config", "show", "--json"]) == 0
+    assert run(["config", "show", str(Path.cwd() / "anode.yaml"), "--json"]) == 0
     values = {entry["key"]: entry["value"] for entry in json.loads(capsys.readouterr().out)}
     assert (values["public.url"], values["limits.message_bytes"]) == ("http://localhost:8080", 1 << 20)
 
