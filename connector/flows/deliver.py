@@ -235,7 +235,8 @@ class Courier:
             return True, False, ""
         why = f"HTTP {answer.status} from {message.url}{_said(answer)}"
         final = answer.status in _NEVER or 300 <= answer.status < 400
-        final |= message.doubts >= (_OPENING_TRIES if opens else _PERHAPS_TRIES)
+        nothing_there = opens and answer.status == 404
+        final |= message.doubts >= (_OPENING_TRIES if nothing_there else _PERHAPS_TRIES)
         return False, final, why
 
     def _later(self, message: Outgoing, answer: Answer | AnodeError, why: str, now: float) -> Outgoing:

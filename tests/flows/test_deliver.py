@@ -188,6 +188,15 @@ async def test_a_missing_process_is_believed_only_when_repeated(space: Dataspace
     assert consumer.state is provider.state is State.TERMINATED
 
 
+async def test_an_opening_that_is_not_believed_is_tried_longer(space: Dataspace) -> None:
+    """401 is no word about the dataset: a peer that has just started, or a clock, may need some seconds."""
+    wire = Wire(space)
+    wire.answers["/negotiations/request"] = Answer(401, {}, b"")
+    await request(space)
+    await space.settle()
+    assert len(wire.times("/negotiations/request")) == 5
+
+
 async def test_an_opening_that_finds_nothing_ends_soon(space: Dataspace) -> None:
     """404 to an opening message means what it says, once repeated: the process ends, nobody else is told."""
     wire = Wire(space)
