@@ -23,7 +23,7 @@ from weakref import WeakValueDictionary
 from connector.dsp.process import Process
 from connector.errors import AnodeError, EgressDenied, RemoteProtocolError, Unavailable
 from connector.flows.clock import Handle
-from connector.flows.exchange import Exchange
+from connector.flows.exchange import Exchange, Steps
 from connector.flows.identify import Identity
 from connector.jsonld import documents
 from connector.peers.client import Answer, Transport
@@ -183,16 +183,15 @@ class Courier:
 
     async def _conclude(self, message: Outgoing, answer: Answer | AnodeError) -> bool:
         """Keep what the answer means; whether there may be more to send."""
-        steps: list[Step] = []
+        steps = Steps()
 
         def step(tx: Transaction) -> Process | None:
-            current = rows.outgoing(tx, message.pid)
             process = rows.process(tx, message.pid)
-            if process is None or current is None or current.message_id != message.message_id:
+            if process is None or not rows.is_outgoing(tx, message.pid, message.message_id):
                 return None  # meanwhile taken as accepted, or overtaken
             doubtful = isinstance(answer, Answer) and answer.status in _PERHAPS
             attempt = replace(
-                current, attempts=current.attempts + 1, doubts=current.doubts + 1 if doubtful else 0
+                message, attempts=message.attempts + 1, doubts=message.doubts + 1 if doubtful else 0
             )
             accepted, final, why = self._judge(attempt, answer, opens=process.peer_pid is None)
             now = self._exchange.clock.now()
@@ -200,7 +199,7 @@ class Courier:
                 if accepted or final or now >= attempt.deadline:
                     rows.take_out(tx, process.pid)
                 else:
-                    rows.put_out(tx, self._later(attempt, answer, why, now))
+                    steps.put_out(tx, self._later(attempt, answer, why, now))
                 return process
             if accepted:
                 return self._exchange.acknowledged(tx, process, _peer_pid(process, answer), steps)
@@ -215,7 +214,7 @@ class Courier:
             steps.append(
                 Step(now, "out", attempt.kind, process.state, f"try {attempt.attempts} failed: {why}")
             )
-            rows.put_out(tx, self._later(attempt, answer, why, now))
+            steps.put_out(tx, self._later(attempt, answer, why, now))
             rows.save(tx, process, now, steps)
             return process
 

@@ -43,6 +43,17 @@ class Move:
     delay: float = 0.0
 
 
+class Steps(list[Step]):
+    """What one transaction did in a process: its lines of history, and when its message is to be sent."""
+
+    send_at: float | None = None
+
+    def put_out(self, tx: Transaction, message: Outgoing) -> None:
+        """Put a message into the outbox; the courier is woken for it once that is committed."""
+        rows.put_out(tx, message)
+        self.send_at = message.next_try
+
+
 Reaction = Callable[[Transaction, Process, float], Move | None]
 """Decides on our next message. Asked whenever a process has moved and nothing of ours is on its way."""
 
@@ -111,7 +122,7 @@ class Exchange:
         :raises RemoteProtocolError: malformed, or illegal now.
         :raises Unavailable: try again later.
         """
-        steps: list[Step] = []
+        steps = Steps()
 
         def step(tx: Transaction) -> Process:
             now = self.clock.now()
@@ -192,7 +203,7 @@ class Exchange:
         """Start a process with a peer whose base URL is `address`; the first message is on its way."""
         role = Role.CONSUMER if move.kind is Kind.REQUEST else Role.PROVIDER
         process = Process(subject, role, self.new_id(), participant, None, address.rstrip("/"), details={})
-        steps: list[Step] = []
+        steps = Steps()
         process = await self.db.write(lambda tx: self._put(tx, process, move, self.clock.now(), steps))
         self.settle(process, steps)
         return process
@@ -203,7 +214,7 @@ class Exchange:
         :raises NotFound: no such process.
         :raises LocalProtocolError: not allowed now.
         """
-        steps: list[Step] = []
+        steps = Steps()
 
         def step(tx: Transaction) -> Process:
             process = rows.process(tx, pid)
@@ -228,9 +239,7 @@ class Exchange:
 
     # -- for the courier, inside its transaction
 
-    def acknowledged(
-        self, tx: Transaction, process: Process, peer_pid: str | None, steps: list[Step]
-    ) -> Process:
+    def acknowledged(self, tx: Transaction, process: Process, peer_pid: str | None, steps: Steps) -> Process:
         """Our pending message was accepted."""
         now = self.clock.now()
         conduct = self._conducts[process.subject]
@@ -243,7 +252,7 @@ class Exchange:
         conduct.entered(tx, after)
         return self._react(tx, after, now, steps)
 
-    def refused(self, tx: Transaction, process: Process, why: str, steps: list[Step]) -> Process:
+    def refused(self, tx: Transaction, process: Process, why: str, steps: Steps) -> Process:
         """The peer will never accept our pending message: the process ends, and the peer is told."""
         now = self.clock.now()
         rows.take_out(tx, process.pid)
@@ -254,9 +263,7 @@ class Exchange:
             return self.abandon(tx, process, reason, now, steps)
         return self._put(tx, process, Move(Kind.TERMINATE, reason), now, steps)
 
-    def abandon(
-        self, tx: Transaction, process: Process, reason: str, now: float, steps: list[Step]
-    ) -> Process:
+    def abandon(self, tx: Transaction, process: Process, reason: str, now: float, steps: Steps) -> Process:
         """End the process here, whatever the peer thinks; a notice to the peer is left in the outbox."""
         kind = process.pending
         ended = core.abandoned(process, reason)
@@ -266,23 +273,20 @@ class Exchange:
         rows.save(tx, ended, now, steps)
         if process.peer_pid is not None and kind is not None and kind is not Kind.TERMINATE:
             _, message = conduct.compose(tx, ended, Move(Kind.TERMINATE, reason), now)
-            self._post(tx, ended, message, now)
+            self._post(tx, ended, message, now, steps)
         return ended
 
     # -- shared
 
-    def settle(self, process: Process, steps: list[Step]) -> None:
+    def settle(self, process: Process, steps: Steps) -> None:
         """After the commit: tell listeners, act outside the store, wake the courier."""
         self.events.publish(process, steps)
         self._conducts[process.subject].settled(process)
-        if process.pending is None and not process.ended:
-            return
-        message = rows.outgoing(self.db.read, process.pid)
-        if message is not None:
-            self.wake(process.pid, message.next_try)
+        if steps.send_at is not None:
+            self.wake(process.pid, steps.send_at)
 
     def _react(
-        self, tx: Transaction, process: Process, now: float, steps: list[Step], pause: float = 0.0
+        self, tx: Transaction, process: Process, now: float, steps: Steps, pause: float = 0.0
     ) -> Process:
         if process.pending is None and not process.ended:
             move = self._conducts[process.subject].react(tx, process, now)
@@ -292,7 +296,7 @@ class Exchange:
         rows.save(tx, process, now, steps)
         return process
 
-    def _put(self, tx: Transaction, process: Process, move: Move, now: float, steps: list[Step]) -> Process:
+    def _put(self, tx: Transaction, process: Process, move: Move, now: float, steps: Steps) -> Process:
         conduct = self._conducts[process.subject]
         sent = core.send(conduct.table, process, move.kind)
         sent, message = conduct.compose(tx, sent, move, now)
@@ -300,15 +304,15 @@ class Exchange:
             sent = replace(sent, reason=move.reason)
         steps.append(Step(now, "own", move.kind, process.state, move.reason))
         rows.save(tx, sent, now, steps)
-        self._post(tx, sent, message, now + move.delay)
+        self._post(tx, sent, message, now + move.delay, steps)
         return sent
 
-    def _post(self, tx: Transaction, process: Process, message: Message, when: float) -> None:
+    def _post(self, tx: Transaction, process: Process, message: Message, when: float, steps: Steps) -> None:
         if process.address is None:
             raise LocalProtocolError(f"The {process.subject} {process.pid} has no address of its peer.")
         url = process.address + path(process.subject, message.kind, process.peer_pid)
         body = orjson.dumps(message.document())
-        rows.put_out(
+        steps.put_out(
             tx,
             Outgoing(
                 process.pid,

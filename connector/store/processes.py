@@ -208,6 +208,12 @@ def outgoing(connection: sqlite3.Connection, pid: str) -> Outgoing | None:
     return None if row is None else Outgoing(row[0], row[1], Kind(row[2]), *row[3:])
 
 
+def is_outgoing(connection: sqlite3.Connection, pid: str, message_id: str) -> bool:
+    """Whether this very message is still on its way."""
+    query = "SELECT 1 FROM outbox WHERE pid = ? AND message_id = ?"
+    return connection.execute(query, (pid, message_id)).fetchone() is not None
+
+
 def take_out(tx: sqlite3.Connection, pid: str) -> None:
     """Nothing of this process is on its way any more."""
     tx.execute("DELETE FROM outbox WHERE pid = ?", (pid,))
