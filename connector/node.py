@@ -34,6 +34,7 @@ from connector.odrl import authoring
 from connector.peers.client import Client, Transport
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
+from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
 from connector.vc import keys
@@ -111,6 +112,7 @@ class Node:
             self.address,
             self.catalog,
             new_id,
+            self._void,
             parts.negotiate or negotiate.policy_reaction(self.catalog),
         )
         conducts: dict[Subject, Conduct] = {
@@ -166,6 +168,10 @@ class Node:
         """New tokens for a transfer: access token, refresh token, seconds of the first."""
         token, new = await self.data.refresh(participant, refresh_token, self._transfer.new_tokens)
         return token, new, self.config.data.token_lifetime
+
+    def _void(self, agreement_id: str, participant: str) -> None:
+        for pid in rows.transfers_under(self.db.read, agreement_id, participant):
+            self._end_transfer(pid, "The negotiation of its agreement was terminated.")
 
     def _end_transfer(self, pid: str, reason: str) -> None:
         self.tasks.run(self._terminate(pid, reason))

@@ -16,11 +16,12 @@ from connector.flows.catalog import Catalog
 from connector.flows.clock import iso
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl import canonical
-from connector.odrl.model import Policy, parse
+from connector.odrl.model import Policy, parse, to_document
 from connector.store import processes as rows
 from connector.store.database import Transaction
 from connector.store.processes import Agreement
 
+_OFFER_BYTES = 64 * 1024
 _RULES = ("profile", "permission", "prohibition", "obligation")
 """What an agreement repeats of its offer, unchanged."""
 _KEPT_BYTES = 16_384
@@ -51,9 +52,17 @@ class Negotiation:
     table = negotiation.TRANSITIONS
 
     def __init__(
-        self, participant: str, address: str, catalog: Catalog, new_id: Callable[[], str], react: Reaction
+        self,
+        participant: str,
+        address: str,
+        catalog: Catalog,
+        new_id: Callable[[], str],
+        void: Callable[[str, str], None],
+        react: Reaction,
     ) -> None:
         self._participant, self._address, self._catalog, self._new_id = participant, address, catalog, new_id
+        self._void = void
+        """Ends the transfers under an agreement (id, participant) that is not in force any more."""
         self.react = react
 
     def take(self, tx: Transaction, process: Process, message: Message, now: float) -> Process:
@@ -73,6 +82,8 @@ class Negotiation:
         message: messages.ContractRequestMessage | messages.ContractOfferMessage,
         now: float,
     ) -> Process:
+        if len(orjson.dumps(message.offer)) > _OFFER_BYTES:
+            raise RemoteProtocolError(f"offer: larger than {_OFFER_BYTES} bytes, the most that is kept here.")
         offer, digest = _read(message.offer, "Offer")
         known = process.details.get("dataset")
         dataset = offer.target or known
@@ -171,6 +182,8 @@ class Negotiation:
 
     def _agree(self, tx: Transaction, process: Process, now: float) -> tuple[Process, dict[str, Any]]:
         agreement_id = self._new_id()
+        # Written from what was understood of the offer: nothing that a consumer slipped in beside it.
+        offer, _ = _read(process.details["offer"], "Offer")
         document = {
             "@type": "Agreement",
             "@id": agreement_id,
@@ -178,7 +191,7 @@ class Negotiation:
             "assigner": self._participant,
             "assignee": process.participant,
             "timestamp": iso(now),
-            **{name: process.details["offer"][name] for name in _RULES if process.details["offer"].get(name)},
+            **{name: value for name, value in to_document(offer).items() if name in _RULES},
         }
         agreement = Agreement(
             process.role,
@@ -205,7 +218,10 @@ class Negotiation:
             rows.forget_agreement(tx, process.role, agreement_id, process.participant)
 
     def settled(self, process: Process) -> None:
-        """Nothing outside the store follows from a negotiation."""
+        """A contract that came to nothing ends the transfers that were begun under it."""
+        agreement_id = process.details.get("agreement")
+        if process.state is State.TERMINATED and process.role is Role.PROVIDER and agreement_id is not None:
+            self._void(agreement_id, process.participant)
 
 
 def policy_reaction(catalog: Catalog) -> Reaction:

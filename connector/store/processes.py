@@ -99,9 +99,20 @@ def times(connection: sqlite3.Connection, pid: str) -> tuple[float, float]:
 
 
 def active_transfers(connection: sqlite3.Connection) -> list[Process]:
-    """Transfers in which data may flow now, as provider."""
-    rows = connection.execute(_SELECT + "subject = 'transfer' AND role = 'PROVIDER' AND state = 'STARTED'")
-    return [_process(row) for row in rows]
+    """Transfers in which data may flow now, as provider: started, or our start is on its way."""
+    where = "subject = 'transfer' AND role = 'PROVIDER' AND (state = 'STARTED' OR pending = 'start')"
+    return [_process(row) for row in connection.execute(_SELECT + where)]
+
+
+def transfers_under(connection: sqlite3.Connection, agreement_id: str, participant: str) -> list[str]:
+    """The transfers under an agreement that have not ended, as provider."""
+    rows = connection.execute(
+        "SELECT pid FROM processes WHERE participant = ? AND subject = 'transfer' AND role = 'PROVIDER' "
+        "AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED') "
+        "AND json_extract(details, '$.agreement') = ?",
+        (participant, agreement_id),
+    )
+    return [pid for (pid,) in rows]
 
 
 def counts(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
