@@ -61,6 +61,7 @@ async def _run(config: Config, common: Common, *, verbose: bool) -> None:
         runner, port = await management.start(node)
         runners.append(runner)
         await node.start()
+        public.calm_collector()
         if verbose:
             node.tasks.run(_log_steps(node))
         host = config.management.host

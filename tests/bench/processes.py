@@ -40,6 +40,7 @@ async def node(path: Path) -> None:
     running = Node(settings.load(path))
     _, port = await public.start(running)
     await running.start()
+    public.calm_collector()
     print("ready", port, flush=True)
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
