@@ -1,8 +1,8 @@
 """The public listener: the protocol, the DID document, the data plane. Nothing for the operator."""
 
+import gc
 import logging
 import os
-import gc
 import ssl
 
 from aiohttp import web
