@@ -143,6 +143,10 @@ class Catalog:
         """Refuse what :meth:`dataset` would not show."""
         self._find(tx, participant, dataset_id, now)
 
+    def has(self, tx: Transaction, dataset_id: str) -> bool:
+        """Whether there is such a dataset, whoever may see it."""
+        return rows.dataset(tx, dataset_id) is not None
+
     def offers(self, tx: Transaction, participant: str, dataset_id: str, now: float) -> list[Terms]:
         """The terms under which a participant can have a dataset."""
         return self._find(tx, participant, dataset_id, now)[1]

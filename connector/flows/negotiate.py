@@ -11,12 +11,14 @@ from connector.dsp import messages, negotiation
 from connector.dsp.messages import Message
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Role, State, Subject
-from connector.errors import NotFound, RemoteProtocolError
+from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError
 from connector.flows.catalog import Catalog
 from connector.flows.clock import iso
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl import canonical
+from connector.odrl.compile import Decision, compile_policy
 from connector.odrl.model import Policy, parse, to_document
+from connector.odrl.operands import Facts
 from connector.store import processes as rows
 from connector.store.database import Transaction
 from connector.store.processes import Agreement
@@ -46,7 +48,7 @@ class Negotiation:
 
     A process's details: `dataset`, `offer` (the current one, with target), `digest` (of its rules),
     `asked` (digest of what we as consumer asked for), `countered` (we as provider made an offer of our
-    own), `agreement` (its id).
+    own), `by_hand` (digest of what our operator offered as provider), `agreement` (its id).
     """
 
     table = negotiation.TRANSITIONS
@@ -146,9 +148,16 @@ class Negotiation:
         pids: dict[str, Any] = {"consumer_pid": process.consumer_pid, "provider_pid": process.provider_pid}
         message_id = self._new_id()
         if move.kind in (Kind.REQUEST, Kind.OFFER):
-            offer = move.content["offer"]
+            known = process.details.get("dataset")
+            offer = {"target": known, **move.content["offer"]}
+            if known is not None and offer["target"] != known:
+                raise LocalProtocolError(
+                    f"This negotiation is about dataset {known}; the offer's target is {offer['target']}."
+                )
             digest = _read(offer, "Offer")[1]
-            mine = {"asked": digest} if move.kind is Kind.REQUEST else {"countered": True}
+            mine: dict[str, Any] = {"asked": digest} if move.kind is Kind.REQUEST else {"countered": True}
+            if move.kind is Kind.OFFER and move.content.get("by_hand"):
+                mine["by_hand"] = digest
             details = {
                 **process.details,
                 "dataset": offer["target"],
@@ -228,8 +237,9 @@ def policy_reaction(catalog: Catalog) -> Reaction:
     """How a node negotiates by itself: it agrees to its own terms and accepts what it asked for.
 
     As provider: an offer whose rules are those of an offer visible to the consumer, and whose policy
-    holds now, is agreed to; other terms are countered once with ours, then refused. As consumer: an
-    offer with the rules we asked for is accepted; any other waits for the operator.
+    holds now, is agreed to; other terms are countered once with ours, then refused. Terms that the
+    operator has offered by hand count as ours, whether or not the catalog has them. As consumer: an offer
+    with the rules we asked for is accepted; any other waits for the operator.
     """
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
@@ -242,16 +252,16 @@ def policy_reaction(catalog: Catalog) -> Reaction:
         if process.state not in (State.REQUESTED, State.ACCEPTED):
             return None
         dataset = process.details["dataset"]
+        if process.details.get("by_hand") == process.details["digest"] and catalog.has(tx, dataset):
+            policy, _ = _read(process.details["offer"], "Offer")
+            return _agreed_or_ended(compile_policy(policy).decide(Facts(now, process.participant, now)))
         try:
             offers = catalog.offers(tx, process.participant, dataset, now)
         except NotFound as gone:
             return Move(Kind.TERMINATE, str(gone))
         for offer in offers:
             if offer.digest == process.details["digest"]:
-                decision = offer.decide(process.participant, now)
-                if decision.permitted:
-                    return Move(Kind.AGREE)
-                return Move(Kind.TERMINATE, " ".join(r.sentence(redacted=True) for r in decision.reasons))
+                return _agreed_or_ended(offer.decide(process.participant, now))
         if process.state is State.REQUESTED and not process.details.get("countered"):
             return Move(
                 Kind.OFFER, "the terms asked for are not ours", {"offer": offers[0].document(dataset)}
@@ -261,6 +271,12 @@ def policy_reaction(catalog: Catalog) -> Reaction:
         )
 
     return react
+
+
+def _agreed_or_ended(decision: Decision) -> Move:
+    if decision.permitted:
+        return Move(Kind.AGREE)
+    return Move(Kind.TERMINATE, " ".join(r.sentence(redacted=True) for r in decision.reasons))
 
 
 class Negotiations:
@@ -282,7 +298,7 @@ class Negotiations:
             raise RemoteProtocolError("The offer needs an @id and a target (the dataset's id).")
         _read(offer, "Offer")
         return await self._exchange.open(
-            Subject.NEGOTIATION, participant, address, Move(kind, content={"offer": offer})
+            Subject.NEGOTIATION, participant, address, Move(kind, content={"offer": offer, "by_hand": True})
         )
 
     async def move(
@@ -293,7 +309,8 @@ class Negotiations:
             if offer is None:
                 raise RemoteProtocolError("A counter-offer needs an offer.")
             _read(offer, "Offer")
-        return await self._exchange.send(Subject.NEGOTIATION, pid, Move(kind, reason, {"offer": offer}))
+        content = {"offer": offer, "by_hand": True}
+        return await self._exchange.send(Subject.NEGOTIATION, pid, Move(kind, reason, content))
 
 
 def _reason(message: Any) -> str:
