@@ -24,7 +24,7 @@ nothing has happened since.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connector.dsp.terms import FINAL, Kind, Role, State, Subject
@@ -57,7 +57,7 @@ class Process:
     """Transitions so far, in both directions."""
     reason: str | None = None
     """Why it was terminated."""
-    details: Mapping[str, Any] = None  # type: ignore[assignment]  # always given; last for readability
+    details: Mapping[str, Any] = field(default_factory=dict)
     """What the protocol carries: offer, agreement, dataset, format, data address."""
 
     @property
