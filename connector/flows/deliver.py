@@ -25,6 +25,7 @@ from connector.errors import AnodeError, EgressDenied, RemoteProtocolError, Unav
 from connector.flows.clock import Handle
 from connector.flows.exchange import Exchange, Steps
 from connector.flows.identify import Identity
+from connector.flows.peers import reasons
 from connector.jsonld import documents
 from connector.peers.client import Answer, Transport
 from connector.store import processes as rows
@@ -232,7 +233,8 @@ class Courier:
             return False, False, str(answer)
         if 200 <= answer.status < 300:
             return True, False, ""
-        why = f"HTTP {answer.status} from {message.url}{_said(answer)}"
+        said = "; ".join(reasons(answer))[:1000]
+        why = f"HTTP {answer.status} from {message.url}{said and f': {said}'}"
         final = answer.status in _NEVER or 300 <= answer.status < 400
         nothing_there = opens and answer.status == 404
         final |= message.doubts >= (_OPENING_TRIES if nothing_there else _PERHAPS_TRIES)
@@ -260,18 +262,6 @@ def _peer_pid(process: Process, answer: Answer | AnodeError) -> str | None:
     name = "providerPid" if process.consumer_pid == process.pid else "consumerPid"
     pid = body.get(name) if isinstance(body, dict) else None
     return pid if isinstance(pid, str) and 0 < len(pid) <= 512 else None
-
-
-def _said(answer: Answer) -> str:
-    """The reasons in an error body, if it has any."""
-    try:
-        body: Any = documents.loads(answer.body)
-    except RemoteProtocolError:
-        return ""
-    reasons = body.get("reason") if isinstance(body, dict) else None
-    if not isinstance(reasons, list):
-        return ""
-    return ": " + "; ".join(str(r.get("@value", r) if isinstance(r, dict) else r) for r in reasons)[:1000]
 
 
 def _retry_after(answer: Answer | AnodeError, now: float) -> float:
