@@ -8,8 +8,6 @@ its grant: when access ends, the connection is cut.
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import parse_qs
@@ -21,7 +19,7 @@ from connector.flows.data import Grant
 from connector.flows.sources import Source
 from connector.node import Node
 from connector.web.dsp import NODE, authenticated, read_body
-from connector.web.rendering import errors_as, json
+from connector.web.rendering import breaking_off, cut, errors_as, json
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +68,7 @@ async def data(request: web.Request) -> web.StreamResponse:
                     return await _file(request, source.file, str(source.media_type))
                 return await _upstream(request, node, grant, source)
     except TimeoutError:
-        _cut(request)
+        cut(request)
         raise Unavailable("Access to this data has just ended.") from None
 
 
@@ -120,7 +118,7 @@ async def _file(request: web.Request, path: Path, media_type: str) -> web.Stream
         response.headers.update({"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": media_type})
         if part:
             response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{status.st_size}"
-        with _breaking_off(request, response):
+        with breaking_off(request, response):
             await response.prepare(request)
             if request.method != "HEAD":
                 await _send(request, response, file, start, stop)
@@ -164,7 +162,7 @@ async def _upstream(request: web.Request, node: Node, grant: Grant, source: Sour
             response.headers.update({n: stream.headers[n] for n in PASSED_ON if n in stream.headers})
             if source.media_type:
                 response.headers["Content-Type"] = source.media_type
-            with _breaking_off(request, response):
+            with breaking_off(request, response):
                 await response.prepare(request)
                 if request.method != "HEAD" and stream.status != 304:
                     async for chunk in stream.chunks:
@@ -176,19 +174,6 @@ async def _upstream(request: web.Request, node: Node, grant: Grant, source: Sour
             f"The provider's source of {grant.dataset} can't be read now; its operator must look."
         ) from None
     return response
-
-
-@contextmanager
-def _breaking_off(request: web.Request, response: web.StreamResponse) -> Iterator[None]:
-    """An error after the head is out can only be told by breaking off: more would be taken for data."""
-    try:
-        yield
-    except Exception as error:
-        if not response.prepared:
-            raise
-        if not isinstance(error, ConnectionError):  # which a consumer that goes away is, too
-            _log.warning("a download broke off: %s", error or type(error).__name__)
-        _cut(request)
 
 
 async def _write(response: web.StreamResponse, piece: bytes) -> None:
@@ -205,11 +190,6 @@ def _end(access: asyncio.Timeout) -> None:
     """Stop sending now. Not by closing the connection: a `sendfile` under way would never notice."""
     if not access.expired():
         access.reschedule(0)
-
-
-def _cut(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
 
 
 def _unchanged(request: web.Request, etag: str) -> bool:

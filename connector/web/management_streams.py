@@ -1,18 +1,19 @@
 """Management API: what goes on for a while. Events as they happen, and the data of transfers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from aiohttp import web
 
-from connector.errors import AnodeError, NotFound
+from connector.errors import NotFound
 from connector.flows.events import Event
 from connector.node import Node
 from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web.data import ASKED_ON, PASSED_ON
 from connector.web.openapi import BadRequest, Call
+from connector.web.rendering import breaking_off
 
 _KEEP_ALIVE = 15.0
 _AT_ONCE = 200
@@ -35,7 +36,7 @@ async def stream_events(node: Node, call: Call) -> web.StreamResponse:
         await response.prepare(request)
         # An event only says that there is something to read: nothing is lost or told twice, and a slow
         # reader needs no memory here.
-        with _breaking_off(request):
+        with breaking_off(request, response):
             async with aclosing(_moments(events)) as moments:
                 async for quiet in moments:
                     if quiet:
@@ -90,19 +91,9 @@ async def stream_data(node: Node, call: Call) -> web.StreamResponse:
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         await response.prepare(request)
-        with _breaking_off(request):
+        with breaking_off(request, response):
             if stream.status != 304:
                 async for chunk in stream.chunks:
                     await response.write(chunk)
             await response.write_eof()
     return response
-
-
-@contextmanager
-def _breaking_off(request: web.Request) -> Iterator[None]:
-    """Once an answer has begun, an error can only be told by breaking off: a part must not look whole."""
-    try:
-        yield
-    except (AnodeError, OSError):  # also a reader that went away
-        if request.transport is not None:
-            request.transport.abort()

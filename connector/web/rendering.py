@@ -1,7 +1,9 @@
 """How errors become answers on the public listener: once, here, in the protocol's own error bodies."""
 
 import logging
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -23,6 +25,8 @@ _log = logging.getLogger(__name__)
 PIDS = web.RequestKey("pids", tuple)
 """Provider pid and consumer pid that a message names, as far as it does."""
 
+_CODING = re.compile(r"\s*(gzip|x-gzip|\*)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?", re.IGNORECASE)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 STATUS: dict[type[AnodeError], int] = {
@@ -39,6 +43,42 @@ def json(document: Any, status: int = 200, headers: dict[str, str] | None = None
     """A JSON answer."""
     body = document if isinstance(document, bytes) else orjson.dumps(document)
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether an `Accept-Encoding` asks for gzip (RFC 9110, 12.5.3): named, or by `*`, and not with `q=0`.
+
+    >>> takes_gzip("br, gzip;q=0.5"), takes_gzip("gzip;q=0, *"), takes_gzip("")
+    (True, False, False)
+    """
+    weights = {
+        match[1].lower().removeprefix("x-"): bool((match[2] or "1").strip("0."))
+        for part in accepted.split(",")
+        if (match := _CODING.fullmatch(part))
+    }
+    return weights.get("gzip", weights.get("*", False))
+
+
+@contextmanager
+def breaking_off(request: web.Request, response: web.StreamResponse) -> Iterator[None]:
+    """An error after the head is out can only be told by breaking off: more would be taken for data."""
+    try:
+        yield
+    except Exception as error:
+        if not response.prepared:
+            raise
+        if not isinstance(error, AnodeError | OSError):
+            _log.exception("%s %s broke off by our own fault", request.method, request.path)
+        elif not isinstance(error, ConnectionError):  # which a reader that goes away is, too
+            why = error or type(error).__name__
+            _log.warning("%s %s broke off: %s", request.method, request.path, why)
+        cut(request)
+
+
+def cut(request: web.Request) -> None:
+    """Break the connection off."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def errors_as(type_: str, handler: Handler) -> Handler:
