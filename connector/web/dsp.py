@@ -7,13 +7,13 @@ from aiohttp import web
 
 from connector.dsp import messages as dsp
 from connector.dsp.messages import Message
-from connector.dsp.terms import VERSION, Subject
+from connector.dsp.terms import VERSION, Kind, Subject
 from connector.errors import NotFound, RemoteProtocolError, Unavailable
 from connector.flows import catalog as catalog_flow
 from connector.jsonld import documents
 from connector.node import Node
 from connector.store import processes as rows
-from connector.web.rendering import PIDS, Handler, errors_as, json
+from connector.web.rendering import PIDS, Handler, errors_as, json, takes_gzip
 
 BASE = "/dsp"
 """Path of the versioned endpoints below the public URL."""
@@ -82,7 +82,7 @@ async def catalog_request(request: web.Request) -> web.Response:
     for relation, mark in (("next", page.next), ("previous", page.previous)):
         if mark is not None:
             response.headers.add("Link", f'<{address}?page={mark}>; rel="{relation}"')
-    if "gzip" in request.headers.get("Accept-Encoding", "") and len(page.body) > 1400:
+    if len(page.body) > 1400 and takes_gzip(request.headers.get("Accept-Encoding", "")):
         response.body = page.gzipped()
         response.headers["Content-Encoding"] = "gzip"
     response.headers["Vary"] = "Accept-Encoding, Authorization"
@@ -129,6 +129,12 @@ def _opening(type_: type[Message]) -> Handler:
         if callback is None:
             raise RemoteProtocolError(
                 f"{type_.type}: callbackAddress is missing: where shall our messages go?"
+            )
+        ours = "provider_pid" if message.kind is Kind.REQUEST else "consumer_pid"
+        if getattr(message, ours, None) is not None:
+            raise RemoteProtocolError(
+                f"{type_.type}: it names a process of ours and a callbackAddress; it can open one or go on "
+                "with one, not both."
             )
         node.check_address(callback)
         process = await node.exchange.receive(

@@ -5,19 +5,24 @@ import logging
 import os
 import ssl
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from connector.errors import AnodeError, InvalidFile
+from connector.errors import AnodeError, InvalidFile, NotFound, RemoteProtocolError
 from connector.node import Node
 from connector.vc import did as did_web
 from connector.web import data, dsp
 from connector.web.dsp import NODE
-from connector.web.rendering import json
+from connector.web.rendering import json, render
 
 _PATIENCE = 75.0
 """Seconds until the head of a request must be there, from the connection or the last answer on: whoever
 sends it byte by byte holds a connection no longer. Longer than proxies keep theirs to us (nginx: 60)."""
+_ERRORS = {
+    f"{dsp.BASE}/catalog": "CatalogError",
+    f"{dsp.BASE}/negotiations": "ContractNegotiationError",
+    f"{dsp.BASE}/transfers": "TransferError",
+}
 _LAST_ANSWERS = 2.0
 """Seconds that requests under way may still take when the node stops."""
 
@@ -40,6 +45,7 @@ def application(node: Node) -> web.Application:
     app = web.Application(client_max_size=node.limits.message_bytes)
     app[NODE] = node
     app.add_routes([*dsp.routes(), *data.routes(), web.get("/healthz", _health)])
+    app.router.add_route("*", "/{anything:.*}", _elsewhere)
     if node.key is not None:
         path = "/" + did_web.document_url(node.participant).split("/", 3)[3]
         app.router.add_get(path, _did)
@@ -115,3 +121,24 @@ async def _did(request: web.Request) -> web.Response:
 async def _health(request: web.Request) -> web.Response:
     """Alive; says nothing about the node."""
     return web.Response(text="ok\n")
+
+
+async def _elsewhere(request: web.Request) -> web.Response:
+    """What no other route takes: a path that leads nowhere (404), or a method that is not for it (405)."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        allowed |= (await resource.resolve(request))[1] - {hdrs.METH_ANY}
+    where = request.path[:200]
+    if allowed:
+        methods = ", ".join(sorted(allowed))
+        status, code, why = 405, RemoteProtocolError.code, f"{where} takes {methods}, not {request.method}."
+    else:
+        status, code, why = 404, NotFound.code, f"There is no {where} here."
+    type_ = next((type_ for path, type_ in _ERRORS.items() if request.path.startswith(path)), None)
+    if type_ is None:
+        response = json({"code": code, "reason": [why]}, status)
+    else:
+        response = render(type_, request, status, code, (why,))
+    if allowed:
+        response.headers["Allow"] = methods
+    return response

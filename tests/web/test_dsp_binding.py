@@ -402,6 +402,7 @@ async def test_what_can_not_be_opened(node: Talk) -> None:
         ("negotiations", {**negotiation, "callbackAddress": "https://10.0.0.1/dsp"}, 400, "private"),
         ("negotiations", {**negotiation, **callback, "offer": {**OFFER, "target": "urn:no"}}, 404, "urn:no"),
         ("negotiations", {**negotiation, **callback, "offer": {**OFFER, "target": None}}, 400, "target"),
+        ("negotiations", {**negotiation, **callback, "providerPid": "p"}, 400, "a process of ours"),
         ("transfers", {**transfer, **callback}, 404, AGREEMENT_ID),
     ]  # fmt: skip
     for where, body, expected, word in cases:

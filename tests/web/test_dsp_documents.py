@@ -16,6 +16,7 @@ from connector.dsp.terms import CONTEXT, Kind, Role, State, Subject
 from connector.jsonld import documents
 from connector.odrl.model import parse
 from connector.store import processes as rows
+from connector.web.rendering import takes_gzip
 from tests import schemas
 from tests.peer import CALLBACK, DATASET, OFFER, STRANGER, Talk, message, say, talk
 
@@ -152,6 +153,54 @@ async def test_the_catalog_is_compressed_for_those_who_ask(node: Talk) -> None:
         assert response.headers["Content-Encoding"] == "gzip"
         assert await response.json() == plain[1]
     assert len(gzip.compress(orjson.dumps(plain[1]))) < len(orjson.dumps(plain[1])) / 5
+
+
+@pytest.mark.parametrize(
+    ("accepted", "gzipped"),
+    [
+        ("gzip", True),
+        ("br;q=1.0, GZIP ; q=0.2", True),
+        ("*", True),
+        ("x-gzip", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, *", False),
+        ("*;q=0", False),
+        ("br", False),
+        ("not-gzip", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_for_those_who_take_it(accepted: str, gzipped: bool) -> None:
+    """RFC 9110, 12.5.3: a weight of zero is a refusal, and the name counts more than `*`."""
+    assert takes_gzip(accepted) is gzipped
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "type_"),
+    [
+        ("GET", "/", 404, None),
+        ("GET", "/dsp", 404, None),
+        ("GET", "/dsp/catalog/nothing", 404, "CatalogError"),
+        ("POST", "/dsp/negotiations/urn:x:1/nothing", 404, "ContractNegotiationError"),
+        ("POST", "/dsp/transfers", 404, "TransferError"),
+        ("GET", "/dsp/catalog/request", 405, "CatalogError"),
+        ("DELETE", "/dsp/negotiations/urn:x:1", 405, "ContractNegotiationError"),
+        ("PUT", "/dsp/transfers/urn:x:1/start", 405, "TransferError"),
+        ("POST", "/data", 405, None),
+        ("POST", "/.well-known/dspace-version", 405, None),
+    ],
+)
+async def test_what_is_not_here_is_told_as_json(
+    node: Talk, method: str, path: str, status: int, type_: str | None
+) -> None:
+    """Paths that lead nowhere and methods that are not for a path get the error body of their protocol."""
+    answered, body = await node.call(method, path)
+    assert (answered, body.get("@type")) == (status, type_)
+    assert path in body["reason"][0]
+    async with node.session.request(method, node.running.url + path) as response:
+        allowed = response.headers.get("Allow")
+    assert (allowed is None) == (status == 404)
+    assert allowed is None or allowed in body["reason"][0]
 
 
 async def test_a_dataset_is_shown_to_whom_it_is_offered(node: Talk) -> None:
