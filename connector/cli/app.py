@@ -7,7 +7,7 @@ could not be reached, 130 interrupted.
 
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from connector import __version__
 from connector.cli import output
@@ -114,6 +114,10 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         result = app()(list(arguments))
+    except UnusedCliTokensError as problem:
+        extra = " ".join(problem.unused_tokens or [])
+        reason = f"{extra}: not expected here; see `{_help_for(arguments)}` for what is."
+        return output.fail([reason], "usage", as_json=as_json)
     except CycloptsError as problem:
         reason = " ".join(str(problem).split())
         return output.fail([f"{reason} See `{_help_for(arguments)}`."], "usage", as_json=as_json)

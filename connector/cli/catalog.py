@@ -1,5 +1,6 @@
 """`anode catalog` and `anode publish`: what peers offer us, and what this node offers."""
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from connector.cli.api import Api, path_of
 from connector.cli.output import COMMON, Common
 from connector.dcat.terms import PROPERTY
 from connector.errors import InvalidFile, RemoteProtocolError
-from connector.flows.publish import read_file
+from connector.flows.publish import URI, read_file
 
 _MOST_PAGES = 10_000
 _ONE_DATASET = 32 << 20
@@ -123,6 +124,10 @@ def publish(
 
     FILE is read for each request for the data, so leave it where it is.
     """
+    if identifier and not re.match(URI, identifier):
+        raise output.Usage(
+            f"publish: --id {identifier} is not a URI, such as https://maker.example/1 or urn:uuid:…"
+        )
     config = common.settings()
     api = Api.at(config, common.path())
     if file.suffix in (".yaml", ".yml"):

@@ -50,7 +50,10 @@ def init(
     ] = False,
     name: Annotated[
         str | None,
-        Parameter(show_default=False, help="The operator's name, for people. Else the host's name."),
+        Parameter(
+            show_default=False,
+            help="The operator's name, for people. Else the host's, or a local node's folder.",
+        ),
     ] = None,
     common: Common = COMMON,
 ) -> int:
@@ -61,6 +64,8 @@ def init(
     path = common.config or folder / "anode.yaml"
     made: list[str] = []
     if not path.exists():
+        if local and not name:  # all local nodes have the same host
+            name = path.resolve().parent.name[:200]
         content = render(_values(public_url, local=local, name=name))
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, content, made)

@@ -39,7 +39,8 @@ def _node(found: Mapping[str, Any], page: str) -> str:
         f"public        {found['public_url']} (reaches: {found['reach']})",
         f"management    {page}",
         f"running since {timeline.moment(found['started'])}",
-        f"catalog       {found['datasets']} datasets, {found['policies']} policies",
+        f"catalog       {_number(found['datasets'], 'dataset', 'datasets')}, "
+        f"{_number(found['policies'], 'policy', 'policies')}",
         *(f"{name:<13} {_counts(found[name])}" for name in ("negotiations", "transfers")),
     ]
     if waiting := found["deliveries"]:
@@ -50,6 +51,10 @@ def _node(found: Mapping[str, Any], page: str) -> str:
         ]
         lines.append(output.table(rows, "pid", "message", "to", "next try", "problem"))
     return "\n".join(lines)
+
+
+def _number(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _counts(states: Mapping[str, int]) -> str:

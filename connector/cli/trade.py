@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+import shlex
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,7 +90,8 @@ def fetch(
     process = api.post("/transfers", {"agreement": agreement})["process"]
     follow(api, process, {"STARTED"}, deadline, tell)
     pid = process["pid"]
-    done = download(api, common, pid, target)
+    with _told_how_to_go_on(common, peer, dataset, "--agreement", agreement, "-o", str(target)):
+        done = download(api, common, pid, target)
     if not keep:
         with contextlib.suppress(AnodeError):  # the data is here; if the provider was first, so be it
             api.post(path_of("transfers", pid, "moves"), {"kind": "complete"})
@@ -96,6 +99,19 @@ def fetch(
     text = f"{output.shown(target)}  {amount(done['bytes'])}  sha256 {done['sha256']}"
     output.show(common, value, text)
     return output.OK
+
+
+@contextlib.contextmanager
+def _told_how_to_go_on(common: Common, *arguments: str) -> Iterator[None]:
+    """Who is not refused can take up a download again, under the agreement that there is."""
+    try:
+        yield
+    except AnodeError as problem:
+        if output.exit_code(problem.code) != output.REFUSED:
+            settings = ["-c", str(common.config)] if common.config else []
+            command = shlex.join([output.program(), "fetch", *arguments, *settings])
+            problem.reasons += (f"to go on from what has arrived: {command}",)
+        raise
 
 
 def _ask(api: Api, peer: str, dataset: str, offer: str | None) -> dict[str, Any]:

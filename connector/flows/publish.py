@@ -23,7 +23,9 @@ from connector.store.catalog import Stored
 from connector.store.database import Database, Transaction
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-Uri = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$", max_length=1000)]
+URI = r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$"
+"""What a dataset's id must look like."""
+Uri = Annotated[str, StringConstraints(pattern=URI, max_length=1000)]
 # The length apart: a counted repetition of \w takes a quarter of a second to compile.
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.:/#-]+$", max_length=200)]
 API = "api"

@@ -99,12 +99,13 @@ def test_init_again_overwrites_nothing(tmp_path: Path, capsys: Captured) -> None
 
 
 def test_two_local_nodes_have_their_own_ports(tmp_path: Path) -> None:
-    """Local nodes at different addresses listen on different ports, without editing."""
+    """Local nodes at different addresses differ in ports and, by their folders, in names, without editing."""
     assert run(["init", "a", "--local"]) == 0
     assert run(["init", "b", "--local", "--public-url", "http://localhost:9080"]) == 0
     a, b = (load(tmp_path / name / "anode.yaml") for name in "ab")
     assert (a.public.port, a.management.port) == (8080, 8081)
     assert (b.public.port, b.management.port) == (9080, 9081)
+    assert (a.participant.name, b.participant.name) == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,8 @@ def test_two_local_nodes_have_their_own_ports(tmp_path: Path) -> None:
             "anode.yaml: no such file; say --config FILE, or make a node with `anode init`",
         ),
         (["config", "show", "--config"], "requires an argument"),
+        (["status", "a", "b", "c"], "b c: not expected here; see `anode status --help`"),
+        (["publish", "a.json", "--id", "notauri"], "--id notauri is not a URI, such as https://"),
     ],
 )
 def test_wrong_usage(arguments: list[str], reason: str, tmp_path: Path, capsys: Captured) -> None:
@@ -143,7 +146,7 @@ def test_config_check(tmp_path: Path, capsys: Captured) -> None:
     run(["init", "--local"])
     capsys.readouterr()
     assert run(["config", "check"]) == 0
-    assert "anode.yaml is right: localhost, did:web:localhost%3A8080" in capsys.readouterr().out
+    assert f"anode.yaml is right: {tmp_path.name}, did:web:localhost%3A8080" in capsys.readouterr().out
     (tmp_path / "wrong.yaml").write_text("pubilc: {}\npublic: {port: x}\n")
     assert run(["config", "check", "wrong.yaml"]) == 2
     out, err = capsys.readouterr()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -109,6 +110,31 @@ def test_a_file_that_can_not_be_written_costs_no_contract(nodes: tuple[Served, S
         assert (code, told["error"]) == (2, "invalid-file")
         assert why in told["reasons"][0]
     assert cli("negotiation", "list", "-c", consumer.config) == before
+
+
+def test_a_download_that_fails_says_how_to_go_on(
+    nodes: tuple[Served, Served], cli: Any, tmp_path: Path
+) -> None:
+    """The command that it prints fetches the rest under the same agreement."""
+    consumer, provider = nodes
+    dataset = publish(cli, provider, "gone.txt", b"here again", "--offer", "everyone-90-days")
+    (provider.folder / "gone.txt").rename(provider.folder / "away.txt")
+    target = tmp_path / "it's here"
+    peer = provider.ready["did"]
+    code, told = cli("fetch", peer, dataset, "-o", str(target), "-c", consumer.config)
+    assert code == 1
+    (provider.folder / "away.txt").rename(provider.folder / "gone.txt")
+    command = told["reasons"][-1].removeprefix("to go on from what has arrived: ")
+    code, told = cli(*shlex.split(command)[1:])
+    assert (code, target.read_bytes()) == (0, b"here again")
+    assert told["agreement"] in command
+
+
+def test_status_counts_in_english(nodes: tuple[Served, Served], capsys: Captured) -> None:
+    """One policy, no datasets."""
+    consumer, _ = nodes
+    assert run(["status", "-c", consumer.config]) == 0
+    assert "catalog       0 datasets, 1 policy\n" in capsys.readouterr().out
 
 
 def test_what_is_not_offered_is_refused(nodes: tuple[Served, Served], cli: Any, tmp_path: Path) -> None:
