@@ -16,7 +16,7 @@ processes come to rest in different states (`tests/dsp/test_exploration.py`); th
 this open.
 
 Rule 4. A message that is legal only from the state our pending message leads to proves that the peer
-has accepted it: an acknowledgement whose answer was lost.
+has accepted it: an acknowledgement whose answer was lost. So does any message in a process that we open.
 
 Rule 5. DSP messages carry no identity. We add `@id`, as Eclipse EDC does, and answer a repeated one as
 the first time. A message without `@id` counts as a repetition if it equals the last one accepted and
@@ -99,7 +99,8 @@ def receive(table: Table, process: Process, kind: Kind, fingerprint: str, in_fli
     sender = process.role.other
     if is_repetition(process, fingerprint):
         return Receipt(process, repeated=True)
-    direct = table[sender].get(process.state, {}).get(kind)
+    opened_by_us = process.state is None and process.pending is not None
+    direct = None if opened_by_us else table[sender].get(process.state, {}).get(kind)
     through_pending = (
         table[sender].get(_after_pending(table, process), {}).get(kind) if process.pending else None
     )

@@ -13,7 +13,7 @@ import pytest
 
 from connector.dsp import negotiation, transfer
 from connector.dsp.process import Process, Table, acknowledged, receive, send
-from connector.dsp.terms import FINAL, Kind, Role, State, Subject
+from connector.dsp.terms import FINAL, Kind, Role, Subject
 from connector.errors import LocalProtocolError, RemoteProtocolError, Unavailable
 
 
@@ -50,13 +50,12 @@ class World:
         )
 
 
-def start(subject: Subject) -> World:
-    """Both sides know each other and have reached REQUESTED."""
-    sides = [
-        Side(Process(subject, role, role.lower(), "peer", "p", "http://p", State.REQUESTED, details={}))
-        for role in (Role.CONSUMER, Role.PROVIDER)
-    ]
-    return World(*sides)
+def start(table: Table, subject: Subject, opener: Role) -> World:
+    """One side has written the message that opens the process; the other knows nothing."""
+    sides = {role: Side(Process(subject, role, role.lower(), "peer", "p", "http://p")) for role in Role}
+    (kind,) = table[opener][None]
+    sides[opener] = Side(send(table, sides[opener].process, kind), "opening")
+    return World(sides[Role.CONSUMER], sides[Role.PROVIDER])
 
 
 def put(world: World, who: str, side: Side, other: Side | None = None) -> World:
@@ -71,7 +70,7 @@ def moves(table: Table, world: World):
         side: Side = getattr(world, who)
         other: Side = getattr(world, name)
         process = side.process
-        if process.pending is None:
+        if process.pending is None and process.state is not None:
             for kind in table[process.role].get(process.state, {}):
                 try:
                     sent = send(table, process, kind)
@@ -79,7 +78,7 @@ def moves(table: Table, world: World):
                     continue
                 new = replace(side, process=sent, pending_id=f"{who}{world.serial}")
                 yield replace(put(world, who, new), serial=world.serial + 1)
-        elif side.wire is None:
+        elif process.pending is not None and side.wire is None:
             yield put(world, who, replace(side, wire=(process.pending, side.pending_id)))
         if side.wire and side.answer is None:
             kind, message_id = side.wire
@@ -103,8 +102,8 @@ def moves(table: Table, world: World):
             yield put(world, who, Side(replace(process, pending=None)))
 
 
-def explore(table: Table, subject: Subject) -> list[World]:
-    first = start(subject)
+def explore(table: Table, subject: Subject, opener: Role) -> list[World]:
+    first = start(table, subject, opener)
     seen = {first.key()}
     queue, worlds = deque([first]), []
     while queue:
@@ -122,13 +121,18 @@ def at_rest(world: World) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("table", "subject"),
-    [(negotiation.TRANSITIONS, Subject.NEGOTIATION), (transfer.TRANSITIONS, Subject.TRANSFER)],
-    ids=["negotiation", "transfer"],
+    ("table", "subject", "opener"),
+    [
+        (negotiation.TRANSITIONS, Subject.NEGOTIATION, Role.CONSUMER),
+        (negotiation.TRANSITIONS, Subject.NEGOTIATION, Role.PROVIDER),
+        (transfer.TRANSITIONS, Subject.TRANSFER, Role.CONSUMER),
+    ],
+    ids=["negotiation", "offered negotiation", "transfer"],
 )
-def test_both_sides_come_to_rest_in_the_same_state(table: Table, subject: Subject) -> None:
-    """Whatever crosses, is lost or repeated, two processes at rest agree about their state."""
-    worlds = explore(table, subject)
+def test_both_sides_come_to_rest_in_the_same_state(table: Table, subject: Subject, opener: Role) -> None:
+    """From the first message on, whatever crosses, is lost or repeated, two processes at rest agree about
+    their state."""
+    worlds = explore(table, subject, opener)
     differing = {
         (w.consumer.process.state, w.provider.process.state)
         for w in worlds
