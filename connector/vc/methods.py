@@ -1,0 +1,118 @@
+"""DIDs that need no network: did:key and did:jwk; and keys found in any DID document by what they are for.
+
+did:key v0.9 (the fragment is the key itself), did:jwk (the fragment is `0`), DID Core 1.0 §5.2-5.3,
+Controlled Identifiers 1.0 §3.3 (retrieve a verification method).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from connector.errors import RemoteProtocolError, Untrusted
+from connector.vc import multibase, multikey
+from connector.vc.jose import shown
+from connector.vc.multikey import Public
+
+CONTEXT = ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/multikey/v1"]
+MAX_LENGTH = 2_048
+_RELATIONSHIPS = ("authentication", "assertionMethod", "capabilityInvocation", "capabilityDelegation")
+
+
+def did_key(public: Public) -> str:
+    """The did:key of a key."""
+    return f"did:key:{multikey.encode(public)}"
+
+
+def method_of(did: str) -> str:
+    """The method's name in a DID, such as `web`. Raises Untrusted if `did` is no DID."""
+    parts = did.split(":", 2)
+    if (
+        len(did) > MAX_LENGTH
+        or len(parts) != 3
+        or parts[0] != "did"
+        or not parts[1].isalnum()
+        or not parts[2]
+    ):
+        raise Untrusted(f"{shown(did)} is not a DID")
+    return parts[1]
+
+
+def local_document(did: str) -> dict[str, Any] | None:
+    """The document of a did:key or did:jwk, made from the DID itself; None for other methods."""
+    method = method_of(did)
+    if method not in ("key", "jwk") or set("/?#") & set(did):
+        return None
+    specific = did.split(":", 2)[2]
+    if method == "key":
+        public = multikey.decode(specific)
+        if multikey.encode(public) != specific:
+            raise Untrusted(f"{shown(did)} is not written as its key is written")
+        material: dict[str, Any] = {"type": "Multikey", "publicKeyMultibase": specific}
+        name = f"{did}#{specific}"
+    else:
+        material = {"type": "JsonWebKey", "publicKeyJwk": multikey.jwk(_from_did_jwk(did, specific))}
+        name = f"{did}#0"
+    return {
+        "@context": [*CONTEXT],
+        "id": did,
+        "verificationMethod": [{"id": name, "controller": did, **material}],
+        **{relationship: [name] for relationship in _RELATIONSHIPS},
+    }
+
+
+def method_key(document: Mapping[str, Any], reference: str, purpose: str) -> Public:
+    """The key that `document` publishes under the absolute DID URL `reference` for `purpose`.
+
+    `purpose` is a relationship, such as `assertionMethod`. Raises Untrusted.
+    """
+    did = reference.partition("#")[0]
+    if document.get("id") != did:
+        raise Untrusted(f"the DID document of {shown(did)} has the id {shown(document.get('id'))}")
+    entries = _list(document, purpose)
+    embedded = [m for m in entries if isinstance(m, dict) and _absolute(did, m.get("id")) == reference]
+    listed = bool(embedded) or any(_absolute(did, entry) == reference for entry in entries)
+    methods = [m for m in _list(document, "verificationMethod") if isinstance(m, dict)]
+    found = [m for m in methods if _absolute(did, m.get("id")) == reference] + embedded
+    if not found:
+        raise Untrusted(f"the DID document of {did} has no verification method {shown(reference)}")
+    if not listed:
+        raise Untrusted(f"the DID document of {did} does not list {shown(reference)} under {purpose}")
+    if len(found) > 1:
+        raise Untrusted(f"the DID document of {did} has the verification method {shown(reference)} twice")
+    method = found[0]
+    if method.get("controller", did) != did:
+        raise Untrusted(f"{shown(reference)} is controlled by {shown(method['controller'])}, not by {did}")
+    if method.get("revoked") is not None:
+        raise Untrusted(f"{shown(reference)} has been revoked by its controller")
+    return _material(method, reference)
+
+
+def _material(method: Mapping[str, Any], reference: str) -> Public:
+    if "publicKeyMultibase" in method:
+        return multikey.decode(method["publicKeyMultibase"])
+    jwk = method.get("publicKeyJwk")
+    if isinstance(jwk, dict):
+        return multikey.from_jwk(jwk)
+    raise Untrusted(f"{shown(reference)} has neither publicKeyMultibase nor publicKeyJwk")
+
+
+def _from_did_jwk(did: str, specific: str) -> Public:
+    try:
+        jwk = orjson.loads(multibase.from_base64url(specific))
+    except (RemoteProtocolError, orjson.JSONDecodeError):
+        jwk = None
+    if not isinstance(jwk, dict):
+        raise Untrusted(f"{shown(did)} holds no JWK")
+    return multikey.from_jwk(jwk)
+
+
+def _absolute(did: str, reference: object) -> str | None:
+    if not isinstance(reference, str) or not reference:
+        return None
+    return reference if reference.startswith("did:") else f"{did}#{reference.removeprefix('#')}"
+
+
+def _list(document: Mapping[str, Any], name: str) -> list[Any]:
+    value = document.get(name, [])
+    return value[:100] if isinstance(value, list) else [value]
