@@ -25,6 +25,13 @@ FILES: Mapping[str, str] = MappingProxyType(
         "https://w3id.org/dspace/2024/1/context.json": "dspace-2024-1",
         "https://w3id.org/edc/dspace/v0.0.1": "edc",
         "https://w3id.org/anode/battery/v1": "battery-v1",
+        "https://w3id.org/security/data-integrity/v1": "data-integrity-v1",
+        "https://w3id.org/security/data-integrity/v2": "data-integrity-v2",
+        "https://w3id.org/security/multikey/v1": "multikey-v1",
+        "https://www.w3.org/ns/cid/v1": "cid-v1",
+        "https://www.w3.org/ns/credentials/examples/v2": "credentials-examples-v2",
+        "https://w3id.org/citizenship/v4rc1": "citizenship-v4rc1",
+        "https://w3id.org/vdl/v1": "vdl-v1",
     }
 )
 """The addresses we hold a context for, and its file in `vocab/contexts` (without `.jsonld`)."""
@@ -150,6 +157,19 @@ def _self_contained(name: str) -> dict[str, Any]:
         if imported := scoped.pop("@import", None):
             definition["@context"] = {**deepcopy(context(FILES[imported])["@context"]), **scoped}
     return document
+
+
+@cache
+def held(url: str) -> Any:
+    """The value of `@context` in the document at `url`: of ours, or of those that PyLD brings along.
+
+    Callers must not change it. Raises KeyError for any other address.
+    """
+    if url in FILES:
+        return context(FILES[url])["@context"]
+    from pyld import BUNDLED_CONTEXTS
+
+    return orjson.loads(BUNDLED_CONTEXTS[url].read_bytes())["@context"]
 
 
 def known() -> Callable[[str], bool]:

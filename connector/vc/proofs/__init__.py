@@ -1,0 +1,1 @@
+"""Data Integrity proofs. What is costly or risky (RDF) is apart from keys, to run elsewhere."""
