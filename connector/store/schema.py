@@ -55,5 +55,12 @@ CREATE TABLE tokens (
 ) WITHOUT ROWID;
 CREATE INDEX tokens_transfer ON tokens (transfer, pair);
 
+-- Status lists of credentials issued here; `given` has a bit for each index that a credential holds.
+CREATE TABLE status_lists (
+    series TEXT NOT NULL, number INTEGER NOT NULL, given BLOB NOT NULL, used INTEGER NOT NULL,
+    bits BLOB NOT NULL, changed REAL NOT NULL,
+    PRIMARY KEY (series, number)
+);
+
 CREATE TABLE files (origin TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """

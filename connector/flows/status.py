@@ -1,0 +1,237 @@
+"""Status of credentials: entries given out and lists kept for what we issue; lists of others, remembered.
+
+A list is fetched once and kept for minutes, so a revocation is seen within `lifetime` seconds. Indexes are
+drawn at random, so that neither an index nor a list's growth tells how many credentials there are.
+"""
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable, Untrusted
+from connector.flows.clock import iso
+from connector.jsonld.documents import loads
+from connector.store import status as rows
+from connector.store.database import Database
+from connector.vc import credential as model
+from connector.vc import status
+from connector.vc.jose import shown
+from connector.vc.status import Entry, StatusList
+
+LIFETIME = 300.0
+FAILURE_LIFETIME = 5.0
+PURPOSES = ("revocation", "suspension")
+_BYTES = status.MIN_BITS // 8
+_MAX_BODY = 2 << 20
+_MAX_DEPTH = 32
+_MAX_KEPT = 64 << 20
+
+Verify = Callable[[Any], Awaitable[None]]
+Fetch = Callable[[str], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A list, or why there is none, until `ends`."""
+
+    found: StatusList | AnodeError
+    ends: float
+
+
+class Statuses:
+    """What the status of a credential is.
+
+    `base` is the address under which this node's lists are found; `issuers` the DID behind each issuer's
+    name; `fetch` gets the body at an address.
+    `lifetime` and `failure_lifetime`: seconds that a list, or a failure to get one, is kept; `capacity`: how
+    many; `fetches`: how many at one time; `min_bits`: the shortest list taken.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        now: Callable[[], float],
+        base: str,
+        issuers: Mapping[str, str],
+        fetch: Fetch,
+        *,
+        lifetime: float = LIFETIME,
+        failure_lifetime: float = FAILURE_LIFETIME,
+        capacity: int = 256,
+        fetches: int = 16,
+        min_bits: int = status.MIN_BITS,
+    ) -> None:
+        self._db = db
+        self._now = now
+        self._base = base.rstrip("/")
+        self._issuers = issuers
+        self._fetch = fetch
+        self._lifetime = lifetime
+        self._failure_lifetime = failure_lifetime
+        self._capacity = capacity
+        self._fetches = fetches
+        self._min_bits = min_bits
+        self._kept: dict[str, _Kept] = {}
+        self._bytes = 0
+        self._under_way: dict[str, asyncio.Task[StatusList | AnodeError]] = {}
+
+    async def assigned(self, series: str, document: dict[str, Any]) -> dict[str, Any]:
+        """The document with an entry for each purpose. One that has any is left as it is."""
+        if "credentialStatus" in document:
+            return document
+        entries = []
+        for purpose in PURPOSES:
+            row, index = await self._db.write(partial(_give, series=f"{series}-{purpose}", now=self._now()))
+            url = self.url(row.series, row.number)
+            entries.append(
+                {
+                    "id": f"{url}#{index}",
+                    "type": status.BITSTRING[0],
+                    "statusPurpose": purpose,
+                    "statusListIndex": str(index),
+                    "statusListCredential": url,
+                }
+            )
+        return {**document, "credentialStatus": entries}
+
+    def url(self, series: str, number: int) -> str:
+        """Where a list of ours is found."""
+        return f"{self._base}/{series}-{number}"
+
+    async def set(self, entry: Mapping[str, Any], *, value: bool) -> None:
+        """Set or clear the bit of an entry that this node gave out. Raises NotFound."""
+        found = status.check_entry(entry)
+        series, number = self._own(found.url)
+
+        def step(tx: sqlite3.Connection) -> None:
+            row = rows.find(tx, series, number)
+            if row is None or not _is_set(row.given, found.index):
+                raise NotFound(f"this node has given out no entry {found.index} of {found.url}")
+            bits = status.with_bit(row.bits, found.index, value=value)
+            rows.save(tx, rows.Row(row.series, row.number, row.given, row.used, bits, self._now()))
+
+        await self._db.write(step)
+
+    def credential(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Its issuer's name, and the list `name` as a credential without a proof. Raises NotFound."""
+        row = self._row(*_split(name))
+        issuer, _, purpose = row.series.rpartition("-")
+        url = self.url(row.series, row.number)
+        return issuer, {
+            "@context": [model.V2],
+            "id": url,
+            "type": ["VerifiableCredential", status.BITSTRING[1]],
+            "issuer": self._issuers[issuer],
+            "validFrom": iso(row.changed),
+            "credentialSubject": {
+                "id": f"{url}#list",
+                "type": status.BITSTRING[2],
+                "statusPurpose": purpose,
+                "encodedList": status.encoded(row.bits),
+            },
+        }
+
+    async def check(self, given: Mapping[str, Any], issuer: str, verify: Verify) -> None:
+        """Raise Untrusted unless the status that a credential of `issuer` names is unset.
+
+        Raises Unavailable too: the list can't be had now. Status types that are not understood do not pass.
+        """
+        entry = status.check_entry(given)
+        found = await self._list(entry, verify)
+        if found.issuer != issuer:
+            raise Untrusted(
+                f"the status list is issued by {shown(found.issuer)}, the credential by {shown(issuer)}"
+            )
+        if found.value(entry):
+            past = {"revocation": "revoked", "suspension": "suspended"}.get(
+                entry.purpose, f"marked: {entry.purpose}"
+            )
+            raise Untrusted(f"the credential has been {past} by its issuer")
+
+    async def _list(self, entry: Entry, verify: Verify) -> StatusList:
+        kept = self._kept.get(entry.url)
+        if kept is None or self._now() >= kept.ends:
+            found = await self._outcome(entry, verify)
+        else:
+            found = kept.found
+        if isinstance(found, AnodeError):
+            raise type(found)(*found.reasons)
+        return found
+
+    async def _outcome(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
+        if entry.url.startswith(f"{self._base}/"):
+            row = self._row(*self._own(entry.url))
+            name, _, purpose = row.series.rpartition("-")
+            return StatusList(self._issuers[name], (purpose,), row.bits)
+        task = self._under_way.get(entry.url)
+        if task is None:
+            if len(self._under_way) >= self._fetches:
+                return Unavailable("this node is fetching too many status lists at the moment")
+            task = self._under_way[entry.url] = asyncio.create_task(self._read(entry, verify))
+        return await asyncio.shield(task)
+
+    async def _read(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
+        found: StatusList | AnodeError
+        try:
+            document = loads(await self._fetch(entry.url), max_bytes=_MAX_BODY, max_depth=_MAX_DEPTH)
+            await verify(document)
+            found = status.read(document, entry, min_bits=self._min_bits)
+        except RemoteProtocolError as wrong:
+            found = Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons)
+        except AnodeError as wrong:
+            found = wrong
+        finally:
+            del self._under_way[entry.url]
+        seconds = self._failure_lifetime if isinstance(found, AnodeError) else self._lifetime
+        self._forget(entry.url)
+        self._kept[entry.url] = _Kept(found, self._now() + seconds)
+        self._bytes += _size(found)
+        while len(self._kept) > self._capacity or self._bytes > _MAX_KEPT:
+            self._forget(next(iter(self._kept)))
+        return found
+
+    def _forget(self, url: str) -> None:
+        if url in self._kept:
+            self._bytes -= _size(self._kept.pop(url).found)
+
+    def _own(self, url: str) -> tuple[str, int]:
+        return _split(url.removeprefix(f"{self._base}/"))
+
+    def _row(self, series: str, number: int) -> rows.Row:
+        row = rows.find(self._db.read, series, number)
+        if row is None or series.rpartition("-")[0] not in self._issuers:
+            raise NotFound(f"this node has no status list {shown(f'{series}-{number}')}")
+        return row
+
+
+def _give(tx: sqlite3.Connection, series: str, now: float) -> tuple[rows.Row, int]:
+    """An index of the newest list of a series that nobody has; a half full list is followed by a new one."""
+    row = rows.newest(tx, series)
+    if row is None or row.used >= status.MIN_BITS // 2:
+        row = rows.Row(series, row.number + 1 if row else 1, bytes(_BYTES), 0, bytes(_BYTES), now)
+    index = secrets.randbelow(status.MIN_BITS)
+    while _is_set(row.given, index):
+        index = secrets.randbelow(status.MIN_BITS)
+    given = status.with_bit(row.given, index, value=True)
+    row = rows.Row(series, row.number, given, row.used + 1, row.bits, row.changed)
+    rows.save(tx, row)
+    return row, index
+
+
+def _is_set(bits: bytes, index: int) -> bool:
+    return index < len(bits) * 8 and bool(bits[index >> 3] >> (7 - (index & 7)) & 1)
+
+
+def _split(name: str) -> tuple[str, int]:
+    series, _, number = name.rpartition("-")
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise NotFound(f"this node has no status list {shown(name)}")
+    return series, int(number)
+
+
+def _size(found: StatusList | AnodeError) -> int:
+    return len(found.bits) if isinstance(found, StatusList) else 0
