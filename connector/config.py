@@ -224,6 +224,16 @@ class Data(Section):
     )
 
 
+class Credentials(Section):
+    """Verifiable Credentials."""
+
+    api: Literal["token", "open", "off"] = Field(
+        "token",
+        description="The VC API on the management listener, under /vc. token: with the management token. "
+        "open: without, for interoperability suites. off: not there.",
+    )
+
+
 class Limits(Section):
     """Bounds on what comes from outside. Beyond them a request is refused."""
 
@@ -269,6 +279,7 @@ class Config(Section):
     )
     delivery: Delivery = Field(default_factory=Delivery, description="How messages to peers are tried again.")
     data: Data = Field(default_factory=Data, description="The data plane: how agreed data is handed out.")
+    credentials: Credentials = Field(default_factory=Credentials, description="Verifiable Credentials.")
     limits: Limits = Field(default_factory=Limits, description="Bounds on what comes from outside.")
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from connector.flows import ids, negotiate, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.clock import Clock
+from connector.flows.credentials import Credentials, Issuer, key_issuer
 from connector.flows.data import DataPlane
 from connector.flows.deliver import Courier
 from connector.flows.events import Events
@@ -28,8 +29,10 @@ from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
 from connector.flows.sources import Sources
+from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
+from connector.flows.workers import Workers
 from connector.odrl import authoring
 from connector.peers.client import Client, Transport
 from connector.peers.did_web import DidResolver
@@ -38,6 +41,10 @@ from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
 from connector.vc import keys
+
+_FETCH = 10.0
+"""Seconds that fetching a status list may take."""
+_LIST_BYTES = 2 << 20
 
 _REFRESH_LIFETIME = 30 * 86_400.0
 """Seconds a refresh token lives: long, since every use needs the consumer's signature as well."""
@@ -140,6 +147,7 @@ class Node:
         self.negotiations = Negotiations(self.exchange)
         self.transfers = Transfers(self.exchange)
         self.peers = Peers(transport, self.identity, self.resolver, self.db)
+        self.credentials = self._credentials(transport)
         self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers)
 
     async def start(self) -> None:
@@ -155,8 +163,32 @@ class Node:
         await self.tasks.close()
         await self.client.close()
         await self.upstream.close()
+        await self.credentials.workers.close()
         await self.db.close()
         self.audit.close()
+
+    def _credentials(self, transport: Transport) -> Credentials:
+        issuers = {name: key_issuer(key) for name, key in keys.load_issuers(self.config.keys).items()}
+        if self.key is not None:
+            issuers[self.key.name] = Issuer(self.participant, self.key.kid, self.key.private)
+
+        async def fetch(url: str) -> bytes:
+            accept = {"accept": "application/vc+jwt, application/vc, application/json"}
+            answer = await transport.request(
+                "GET", url, headers=accept, timeout=_FETCH, max_bytes=_LIST_BYTES
+            )
+            if answer.status != 200:
+                raise Unavailable(f"{url} answered {answer.status}")
+            return answer.body
+
+        statuses = Statuses(
+            self.db,
+            self.clock.now,
+            f"{self.config.public.url.rstrip('/')}/status",
+            {name: issuer.did for name, issuer in issuers.items()},
+            fetch,
+        )
+        return Credentials(issuers, Workers(), self.resolver.resolve, self.clock.now, statuses)
 
     def did_document(self) -> dict[str, object]:
         """Our DID document, for `/.well-known/did.json` or the DID's path."""

@@ -18,8 +18,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from connector.errors import InvalidFile, Untrusted
+from connector.vc.multikey import Private
 
 FIRST_KEY = "key-1"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -78,6 +80,14 @@ def save(key: Key, folder: Path) -> Path:
 def load(folder: Path, did: str, name: str = FIRST_KEY) -> Key:
     """Read the key `name` of `did`. Raises InvalidFile: missing, readable by others, or not a P-256 key."""
     path = _path(folder, name)
+    private = _read(path)
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
+        found = private.curve.name if isinstance(private, ec.EllipticCurvePrivateKey) else "another kind"
+        raise InvalidFile(f"{path}: the key must be on the curve P-256 (secp256r1), this one is {found}")
+    return _key(private, did, name)
+
+
+def _read(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -91,15 +101,29 @@ def load(folder: Path, did: str, name: str = FIRST_KEY) -> Key:
     except OSError as trouble:
         raise InvalidFile(f"{path}: the key could not be read: {trouble.strerror}") from None
     try:
-        private = serialization.load_pem_private_key(pem, password=None)
+        return serialization.load_pem_private_key(pem, password=None)
     except TypeError:
         raise InvalidFile(f"{path}: the key has a passphrase; save it without one") from None
     except ValueError:
         raise InvalidFile(f"{path}: not a private key in PEM form") from None
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
-        found = private.curve.name if isinstance(private, ec.EllipticCurvePrivateKey) else "another kind"
-        raise InvalidFile(f"{path}: the key must be on the curve P-256 (secp256r1), this one is {found}")
-    return _key(private, did, name)
+
+
+def load_issuers(folder: Path) -> dict[str, Private]:
+    """The keys in `folder/issuer-*.pem` by what stands for the star: Ed25519, P-256 or P-384.
+
+    Raises InvalidFile: readable by others, or another kind of key.
+    """
+    found: dict[str, Private] = {}
+    for path in sorted(folder.glob("issuer-*.pem")):
+        private = _read(path)
+        known = isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in (
+            "secp256r1",
+            "secp384r1",
+        )
+        if not known and not isinstance(private, Ed25519PrivateKey):
+            raise InvalidFile(f"{path}: a key to issue with must be Ed25519, P-256 or P-384")
+        found[path.stem.removeprefix("issuer-")] = private
+    return found
 
 
 def public_key(jwk: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:

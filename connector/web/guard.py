@@ -60,8 +60,9 @@ def application(
 
     `any_host` allows every `Host`: for a listener that other machines reach under names it can't know.
     """
+    open_paths = {route.path for route in open_pages} | {route.template for route in routes if route.is_open}
     app = web.Application(
-        middlewares=[_guard(token, {route.path for route in open_pages}, any_host=any_host)],
+        middlewares=[_guard(token, open_paths, any_host=any_host)],
         client_max_size=message_bytes,
     )
     app.add_routes(open_pages)
@@ -98,7 +99,8 @@ def _guard(token: str, open_paths: set[str], *, any_host: bool) -> Any:
         origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("Host"):
             return problem(403, "wrong-origin", f"pages from {origin[:100]!a} may not call this listener")
-        if request.path not in open_paths:
+        resource = request.match_info.route.resource
+        if resource is None or resource.canonical not in open_paths:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             right = hmac.compare_digest(given.strip().encode(errors="replace"), secret)
             if scheme.lower() != "bearer" or not right:
@@ -127,7 +129,7 @@ def _responder(node: Any, route: Route, json_depth: int) -> Responder:
             body = await _body(request, route.request, json_depth) if route.request else None
             answer = await route.handler(node, Call(request.match_info, query, body, request))
         except AnodeError as error:
-            return told(error)
+            return (route.told or told)(error)
         if isinstance(answer, web.StreamResponse):
             return answer
         return web.Response(status=204) if answer is None else _json(answer, route.status)
@@ -136,7 +138,7 @@ def _responder(node: Any, route: Route, json_depth: int) -> Responder:
 
 
 async def _body(request: web.Request, model: type[BaseModel], json_depth: int) -> BaseModel:
-    if request.content_type != "application/json":
+    if request.content_type not in ("application/json", "application/ld+json"):
         raise BadRequest("the body must be JSON, sent with Content-Type: application/json")
     try:
         value = loads(await request.read(), max_depth=json_depth)  # its length is checked while it is read

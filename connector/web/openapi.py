@@ -106,6 +106,10 @@ class Route:
     media_type: str = "application/json"
     parameters: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[type[AnodeError], ...] = ()
+    told: Callable[[AnodeError], web.Response] | None = None
+    """How this route tells errors, where another standard says how."""
+    is_open: bool = False
+    """Needs no token."""
 
     @property
     def template(self) -> str:
@@ -115,7 +119,7 @@ class Route:
     @property
     def statuses(self) -> list[int]:
         """The error statuses that the operation may answer with."""
-        own = {STATUS[error] for error in self.errors} | {401}
+        own = {STATUS[error] for error in self.errors} | (set() if self.is_open else {401})
         own |= {400} if self.request or self.query else set()
         own |= {413} if self.request else set()
         return sorted(own | ({404} if _PARAMETER.search(self.path) else set()))
@@ -151,6 +155,7 @@ def document(routes: Sequence[Route], *, title: str, version: str, description: 
 
 def _operation(route: Route, names: Mapping[Any, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
+        **({"security": []} if route.is_open else {}),
         "operationId": route.handler.__name__,
         "summary": route.summary,
         "tags": [route.tag],

@@ -45,6 +45,7 @@ def application(node: Node) -> web.Application:
     app = web.Application(client_max_size=node.limits.message_bytes)
     app[NODE] = node
     app.add_routes([*dsp.routes(), *data.routes(), web.get("/healthz", _health)])
+    app.router.add_get("/status/{name}", _status_list)
     app.router.add_route("*", "/{anything:.*}", _elsewhere)
     if node.key is not None:
         path = "/" + did_web.document_url(node.participant).split("/", 3)[3]
@@ -115,6 +116,17 @@ async def _did(request: web.Request) -> web.Response:
     response = json(request.app[NODE].did_document())
     response.headers["Content-Type"] = "application/did+json"
     response.headers["Cache-Control"] = "max-age=300"
+    return response
+
+
+async def _status_list(request: web.Request) -> web.Response:
+    """A status list of credentials that we issued: for everybody."""
+    try:
+        found = await request.app[NODE].credentials.status_list(request.match_info["name"])
+    except NotFound as wrong:
+        return json({"reason": list(wrong.reasons)}, status=404)
+    response = json(found)
+    response.headers["Cache-Control"] = "max-age=60"
     return response
 
 

@@ -1,0 +1,316 @@
+"""The VC API (W3C Verifiable Credential API) on the management listener: issue, verify, derive, resolve.
+
+One path to issue for each key and cryptosuite, since clients name neither. What is refused is refused with
+400 and `{"verified": false, "errors": [...]}`, never with 200 and never with 5xx.
+"""
+
+import re
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from connector.errors import AnodeError, NotFound, RemoteProtocolError, Untrusted
+from connector.node import Node
+from connector.web.openapi import BadRequest, Call, Route
+
+_PROBLEMS = "https://www.w3.org/TR/vc-data-model#"
+_DID_ERRORS = "https://www.w3.org/ns/did#"
+_RESOLUTION = "application/did-resolution"
+_DID = re.compile(r"did:([a-z0-9]+):((?:[A-Za-z0-9._:-]|%[0-9A-Fa-f]{2})*(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2}))")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class IssueOptions(_Body):
+    """`mandatoryPointers`: for selective disclosure, what every derived credential shows."""
+
+    mandatoryPointers: list[str] = Field([], max_length=1000)  # noqa: N815  # the API's own name
+
+
+class IssueRequest(_Body):
+    """A credential to be issued."""
+
+    credential: dict[str, Any]
+    options: IssueOptions | None = None
+
+
+class VerifyOptions(_Body):
+    """`checks`: what is checked besides the proof; all, if it is left out."""
+
+    checks: list[str] | None = Field(None, max_length=10)
+    challenge: str | None = None
+    domain: str | None = None
+
+
+class VerifyRequest(_Body):
+    """A credential to be verified."""
+
+    verifiableCredential: dict[str, Any]  # noqa: N815  # the API's own name
+    options: VerifyOptions | None = None
+
+
+class VerifyPresentationRequest(_Body):
+    """A presentation to be verified."""
+
+    verifiablePresentation: dict[str, Any]  # noqa: N815  # the API's own name
+    options: VerifyOptions | None = None
+
+
+class StatusRequest(_Body):
+    """A status entry of a credential that this node issued, and whether its bit shall be set."""
+
+    credentialStatus: dict[str, Any]  # noqa: N815  # the API's own name
+    status: bool
+
+
+class Verified(_Body):
+    """The credential, or presentation, is what it says."""
+
+    verified: bool = True
+    errors: list[Any] = []
+    warnings: list[Any] = []
+
+
+class IssuerEntry(_Body):
+    """A key to issue with: its name in paths, who issues, and under which suites."""
+
+    name: str
+    did: str
+    suites: list[str]
+
+
+class Issuers(_Body):
+    """The keys that this node issues credentials with."""
+
+    issuers: list[IssuerEntry]
+
+
+def told(error: AnodeError) -> web.Response:
+    """An error as the VC API tells it: 400 for whatever is wrong with what was sent."""
+    kind = "MALFORMED_VALUE_ERROR" if isinstance(error, (RemoteProtocolError, BadRequest)) else "about:blank"
+    kind = "CRYPTOGRAPHIC_SECURITY_ERROR" if isinstance(error, Untrusted) else kind
+    problems = [
+        {
+            "type": kind if kind == "about:blank" else _PROBLEMS + kind,
+            "title": error.code,
+            "detail": "; ".join(error.reasons),
+        }
+    ]
+    status = 404 if isinstance(error, NotFound) else 400
+    return _json({"verified": False, "errors": problems}, status)
+
+
+async def list_issuers(node: Node, call: Call) -> Issuers:
+    """The keys to issue with; `name` and a suite make the path."""
+    entries = [
+        IssuerEntry(name=name, did=issuer.did, suites=[suite.name for suite in issuer.suites])
+        for name, issuer in node.credentials.issuers.items()
+    ]
+    return Issuers(issuers=entries)
+
+
+async def issue_credential(node: Node, call: Call) -> web.Response:
+    """The credential with a proof added."""
+    return await _issue(node, call, revocable=False)
+
+
+async def issue_revocable_credential(node: Node, call: Call) -> web.Response:
+    """The credential with status entries and a proof added."""
+    return await _issue(node, call, revocable=True)
+
+
+async def _issue(node: Node, call: Call, *, revocable: bool) -> web.Response:
+    pointers = call.body.options.mandatoryPointers if call.body.options else []
+    issued = await node.credentials.issue(
+        call.path["issuer"], call.path["suite"], call.body.credential, pointers, revocable=revocable
+    )
+    return _json(issued, 201)
+
+
+async def verify_credential(node: Node, call: Call) -> Verified:
+    """Whether a credential's proofs hold, it is valid now, and its status is unset."""
+    checks = call.body.options.checks if call.body.options else None
+    await node.credentials.verify(
+        call.body.verifiableCredential, status=checks is None or "credentialStatus" in checks
+    )
+    return Verified()
+
+
+async def verify_presentation(node: Node, call: Call) -> Verified:
+    """Whether a presentation's proof holds for this challenge and domain, and all its credentials hold."""
+    options = call.body.options or VerifyOptions(checks=None)
+    await node.credentials.verify_presentation(
+        call.body.verifiablePresentation, options.challenge, options.domain
+    )
+    return Verified()
+
+
+async def set_credential_status(node: Node, call: Call) -> Verified:
+    """Revoke or suspend a credential of ours, or take that back."""
+    await node.credentials.statuses.set(call.body.credentialStatus, value=call.body.status)
+    return Verified()
+
+
+async def show_status_list(node: Node, call: Call) -> web.Response:
+    """A status list of credentials issued here."""
+    return _json(await node.credentials.status_list(call.path["name"]), 200)
+
+
+async def resolve_identifier(node: Node, call: Call) -> web.Response:
+    """The DID resolution result, or the bare document for `Accept: application/did+json`."""
+    # As it came: aiohttp would turn the %3A of a did:web's port into a colon.
+    did = call.request.raw_path.partition("?")[0].partition("/vc/identifiers/")[2]
+    if not did.startswith("did:"):
+        did = unquote(did)
+    accepted = call.request.headers.get("Accept", "*/*")
+    match = _DID.fullmatch(did.partition("#")[0])
+    if match is None:
+        return _unresolved("INVALID_DID", 400, "this is not a DID")
+    wanted = {part.partition(";")[0].strip() for part in accepted.split(",")}
+    known = {
+        _RESOLUTION,
+        "application/did-url-dereferencing",
+        "application/did+json",
+        "application/json",
+        "*/*",
+    }
+    if not wanted & (
+        known | {"application/did", "application/did+ld+json", "application/ld+json", "application/*"}
+    ):
+        return _unresolved("REPRESENTATION_NOT_SUPPORTED", 406, "ask for application/did-resolution")
+    if match[1] not in ("key", "jwk", "web"):
+        return _unresolved("METHOD_NOT_SUPPORTED", 501, "this node resolves did:key, did:jwk and did:web")
+    try:
+        own = did == node.participant and node.key is not None
+        document = node.did_document() if own else await node.credentials.document(did)
+    except AnodeError as wrong:
+        local = match[1] in ("key", "jwk")
+        return _unresolved(*(("INVALID_DID", 400) if local else ("NOT_FOUND", 404)), "; ".join(wrong.reasons))
+    if wanted & {"application/did+json", "application/did+ld+json", "application/did"}:
+        return _json(document, 200, "application/did+json")
+    if "application/did-url-dereferencing" in wanted:
+        metadata = {"contentType": "application/did+json"}
+        return _json(
+            {"dereferencingMetadata": metadata, "contentStream": document, "contentMetadata": {}},
+            200,
+            "application/did-url-dereferencing",
+        )
+    return _json(
+        {
+            "didDocument": document,
+            "didResolutionMetadata": {"contentType": _RESOLUTION},
+            "didDocumentMetadata": {},
+        },
+        200,
+        _RESOLUTION,
+    )
+
+
+def _unresolved(code: str, status: int, detail: str) -> web.Response:
+    error = {"type": _DID_ERRORS + code, "title": code, "detail": detail}
+    body = {
+        "didDocument": None,
+        "didResolutionMetadata": {"contentType": _RESOLUTION, "error": error},
+        "didDocumentMetadata": {},
+    }
+    return _json(body, status, _RESOLUTION)
+
+
+def _json(value: Any, status: int, content_type: str = "application/json") -> web.Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return web.Response(body=orjson.dumps(value), status=status, content_type=content_type, headers=headers)
+
+
+_ISSUER = {"issuer": "The key's name.", "suite": "The cryptosuite's name, such as eddsa-rdfc-2022."}
+_TAG = "credentials"
+_ROUTES = [
+    Route("GET", "/vc/issuers", list_issuers, "Keys to issue with", _TAG, response=Issuers),
+    Route(
+        "POST",
+        "/vc/issuers/{issuer}/{suite}/credentials/issue",
+        issue_credential,
+        "Issue a credential",
+        _TAG,
+        request=IssueRequest,
+        status=201,
+        parameters=_ISSUER,
+        told=told,
+    ),
+    Route(
+        "POST",
+        "/vc/issuers/{issuer}/{suite}/revocable/credentials/issue",
+        issue_revocable_credential,
+        "Issue a credential that can be revoked",
+        _TAG,
+        request=IssueRequest,
+        status=201,
+        parameters=_ISSUER,
+        told=told,
+    ),
+    Route(
+        "POST",
+        "/vc/credentials/verify",
+        verify_credential,
+        "Verify a credential",
+        _TAG,
+        request=VerifyRequest,
+        response=Verified,
+        told=told,
+    ),
+    Route(
+        "POST",
+        "/vc/presentations/verify",
+        verify_presentation,
+        "Verify a presentation",
+        _TAG,
+        request=VerifyPresentationRequest,
+        response=Verified,
+        told=told,
+    ),
+    Route(
+        "POST",
+        "/vc/credentials/status",
+        set_credential_status,
+        "Revoke or suspend a credential",
+        _TAG,
+        request=StatusRequest,
+        response=Verified,
+        told=told,
+    ),
+    Route(
+        "GET",
+        "/vc/status/{name}",
+        show_status_list,
+        "A status list",
+        _TAG,
+        media_type="application/json",
+        parameters={"name": "The list's name."},
+        told=told,
+        is_open=True,
+    ),
+    Route(
+        "GET",
+        "/vc/identifiers/{did:.+}",
+        resolve_identifier,
+        "Resolve a DID",
+        _TAG,
+        parameters={"did": "The DID; percent-encoded or not."},
+    ),
+]
+
+
+def routes(api: str) -> list[Route]:
+    """The routes, as `credentials.api` in the settings says: `token`, `open` or `off`.
+
+    Revoking needs the token in any case.
+    """
+    if api == "off":
+        return []
+    opened = {route.path for route in _ROUTES} - {"/vc/credentials/status"} if api == "open" else set()
+    return [replace(route, is_open=route.is_open or route.path in opened) for route in _ROUTES]
