@@ -6,7 +6,6 @@ drawn at random, so that neither an index nor a list's growth tells how many cre
 
 import asyncio
 import secrets
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavaila
 from connector.flows.clock import iso
 from connector.jsonld.documents import loads
 from connector.store import status as rows
-from connector.store.database import Database
+from connector.store.database import Database, Transaction
 from connector.vc import credential as model
 from connector.vc import status
 from connector.vc.jose import shown
@@ -107,7 +106,7 @@ class Statuses:
         found = status.check_entry(entry)
         series, number = self._own(found.url)
 
-        def step(tx: sqlite3.Connection) -> None:
+        def step(tx: Transaction) -> None:
             row = rows.find(tx, series, number)
             if row is None or not _is_set(row.given, found.index):
                 raise NotFound(f"this node has given out no entry {found.index} of {found.url}")
@@ -208,7 +207,7 @@ class Statuses:
         return row
 
 
-def _give(tx: sqlite3.Connection, series: str, now: float) -> tuple[rows.Row, int]:
+def _give(tx: Transaction, series: str, now: float) -> tuple[rows.Row, int]:
     """An index of the newest list of a series that nobody has; a half full list is followed by a new one."""
     row = rows.newest(tx, series)
     if row is None or row.used >= status.MIN_BITS // 2:
