@@ -4,6 +4,7 @@ Each document is checked for its shape, its keys are resolved, its costly part i
 be killed (`connector.flows.workers`), and the signature is checked here.
 """
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,13 @@ from connector.vc import methods, multikey
 from connector.vc.jose import shown
 from connector.vc.multikey import Private, Public
 from connector.vc.proofs import proof as proofs
-from connector.vc.proofs import suites
+from connector.vc.proofs import sd, suites
 from connector.vc.proofs.proof import Expected
 from connector.vc.proofs.suites import Suite
 
 Resolve = Callable[[str], Awaitable[Mapping[str, Any]]]
+MANDATORY = ["/issuer"]
+"""What a selective disclosure always shows, if nobody says otherwise."""
 DATA_INTEGRITY = "https://w3id.org/security/data-integrity/v2"
 
 
@@ -134,9 +137,41 @@ class Credentials:
         proof = proofs.unsigned(suite, issuer.method, iso(self._now()), purpose)
         if suite.form == "jcs":
             proof["@context"] = unsecured["@context"]
-        hashes = await self._hashes(suite, unsecured, proof, issuer.private.public_key())
-        proof["proofValue"] = suites.sign(issuer.private, hashes)
+        if suite.form == "sd":
+            proof["proofValue"] = await self._base_proof(issuer, unsecured, proof, pointers)
+        else:
+            hashes = await self._hashes(suite, unsecured, proof, issuer.private.public_key())
+            proof["proofValue"] = suites.sign(issuer.private, hashes)
         return {**unsecured, "proof": [*others, proof] if others else proof}
+
+    async def _base_proof(
+        self, issuer: Issuer, document: dict[str, Any], proof: dict[str, Any], pointers: Sequence[str]
+    ) -> str:
+        hmac_key, once = secrets.token_bytes(32), multikey.generate("P-256")
+        always = list(pointers) or MANDATORY
+        config = suites.options(proof, document, "sd")
+        found, parts = await self.workers.run("base", document, config, always, hmac_key.hex())
+        return sd.sign(issuer.private, once, hmac_key, bytes.fromhex(found), parts, always)
+
+    async def derive(self, document: object, pointers: Sequence[str]) -> dict[str, Any]:
+        """The part of a credential that `pointers` name, still signed by its issuer (ecdsa-sd-2023).
+
+        Raises RemoteProtocolError: no base proof, or pointers that match nothing.
+        """
+        model.check(document, self._resources)
+        assert isinstance(document, dict)  # noqa: S101  # just checked
+        unsecured = {key: value for key, value in document.items() if key != "proof"}
+        bases = [p for p in model.proofs(document) if p.get("cryptosuite") == "ecdsa-sd-2023"]
+        if len(bases) != 1:
+            raise RemoteProtocolError(
+                f"the credential has {len(bases)} proofs of ecdsa-sd-2023; one is needed"
+            )
+        base = sd.read_base(bases[0].get("proofValue"))
+        shown, labels, mandatory, wanted = await self.workers.run(
+            "derived", unsecured, base.pointers, list(pointers), base.hmac_key.hex()
+        )
+        named = {number: bytes.fromhex(octets) for number, octets in labels}
+        return {**shown, "proof": {**bases[0], "proofValue": sd.derived(base, named, mandatory, wanted)}}
 
     async def verify(self, document: object, *, status: bool = True) -> None:
         """Raise RemoteProtocolError or Untrusted unless `document` is a credential with proofs that hold.
@@ -186,6 +221,13 @@ class Credentials:
     async def _verify_one(
         self, suite: Suite, document: Mapping[str, Any], proof: dict[str, Any], key: Public
     ) -> None:
+        if suite.form == "sd":
+            derived = sd.read_derived(proof["proofValue"])
+            config = suites.options(proof, document, "sd")
+            labels = [[number, octets.hex()] for number, octets in derived.labels.items()]
+            found, parts = await self.workers.run("shown", document, config, labels, derived.mandatory)
+            sd.verify(key, derived, bytes.fromhex(found), parts)
+            return
         hashes = await self._hashes(suite, document, proof, key)
         suites.verify(key, proof["proofValue"], hashes)
 

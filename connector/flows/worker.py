@@ -13,7 +13,7 @@ import orjson
 
 from connector.errors import AnodeError, RemoteProtocolError, Untrusted
 from connector.jsonld import graph
-from connector.vc.proofs import suites
+from connector.vc.proofs import sd, suites
 
 _MEMORY = 2 << 30
 _SPARE_SECONDS = 60
@@ -28,7 +28,27 @@ def _check(document: Any) -> None:
     graph.dataset(document)
 
 
-OPERATIONS: Mapping[str, Callable[..., Any]] = {"digests": _digests, "check": _check}
+def _base(document: Any, config: Any, pointers: list[str], hmac_key: str) -> list[Any]:
+    return [suites.config_digest(config).hex(), sd.base_parts(document, pointers, bytes.fromhex(hmac_key))]
+
+
+def _derived(document: Any, mandatory: list[str], selective: list[str], hmac_key: str) -> list[Any]:
+    shown, labels, indexes, wanted = sd.derived_parts(document, mandatory, selective, bytes.fromhex(hmac_key))
+    return [shown, [[number, octets.hex()] for number, octets in labels.items()], indexes, wanted]
+
+
+def _shown(document: Any, config: Any, labels: list[tuple[int, str]], mandatory: list[int]) -> list[Any]:
+    named = {number: bytes.fromhex(octets) for number, octets in labels}
+    return [suites.config_digest(config).hex(), sd.shown_parts(document, named, mandatory)]
+
+
+OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    "digests": _digests,
+    "check": _check,
+    "base": _base,
+    "derived": _derived,
+    "shown": _shown,
+}
 ERRORS: Mapping[str, type[AnodeError]] = {error.code: error for error in (RemoteProtocolError, Untrusted)}
 
 

@@ -4,23 +4,18 @@ One path to issue for each key and cryptosuite, since clients name neither. What
 400 and `{"verified": false, "errors": [...]}`, never with 200 and never with 5xx.
 """
 
-import re
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
-import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Untrusted
 from connector.node import Node
+from connector.web.identifiers import answer, resolve_identifier
 from connector.web.openapi import BadRequest, Call, Route
 
 _PROBLEMS = "https://www.w3.org/TR/vc-data-model#"
-_DID_ERRORS = "https://www.w3.org/ns/did#"
-_RESOLUTION = "application/did-resolution"
-_DID = re.compile(r"did:([a-z0-9]+):((?:[A-Za-z0-9._:-]|%[0-9A-Fa-f]{2})*(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2}))")
 
 
 class _Body(BaseModel):
@@ -38,6 +33,19 @@ class IssueRequest(_Body):
 
     credential: dict[str, Any]
     options: IssueOptions | None = None
+
+
+class DeriveOptions(_Body):
+    """`selectivePointers`: what is shown besides what always is, as JSON pointers."""
+
+    selectivePointers: list[str] = Field([], max_length=1000)  # noqa: N815  # the API's own name
+
+
+class DeriveRequest(_Body):
+    """A credential with a base proof, and what of it shall be shown."""
+
+    verifiableCredential: dict[str, Any]  # noqa: N815  # the API's own name
+    options: DeriveOptions | None = None
 
 
 class VerifyOptions(_Body):
@@ -103,7 +111,7 @@ def told(error: AnodeError) -> web.Response:
         }
     ]
     status = 404 if isinstance(error, NotFound) else 400
-    return _json({"verified": False, "errors": problems}, status)
+    return answer({"verified": False, "errors": problems}, status)
 
 
 async def list_issuers(node: Node, call: Call) -> Issuers:
@@ -130,7 +138,13 @@ async def _issue(node: Node, call: Call, *, revocable: bool) -> web.Response:
     issued = await node.credentials.issue(
         call.path["issuer"], call.path["suite"], call.body.credential, pointers, revocable=revocable
     )
-    return _json(issued, 201)
+    return answer(issued, 201)
+
+
+async def derive_credential(node: Node, call: Call) -> web.Response:
+    """The parts of a credential that the pointers name, with a derived proof (ecdsa-sd-2023)."""
+    pointers = call.body.options.selectivePointers if call.body.options else []
+    return answer(await node.credentials.derive(call.body.verifiableCredential, pointers), 201)
 
 
 async def verify_credential(node: Node, call: Call) -> Verified:
@@ -159,72 +173,7 @@ async def set_credential_status(node: Node, call: Call) -> Verified:
 
 async def show_status_list(node: Node, call: Call) -> web.Response:
     """A status list of credentials issued here."""
-    return _json(await node.credentials.status_list(call.path["name"]), 200)
-
-
-async def resolve_identifier(node: Node, call: Call) -> web.Response:
-    """The DID resolution result, or the bare document for `Accept: application/did+json`."""
-    # As it came: aiohttp would turn the %3A of a did:web's port into a colon.
-    did = call.request.raw_path.partition("?")[0].partition("/vc/identifiers/")[2]
-    if not did.startswith("did:"):
-        did = unquote(did)
-    accepted = call.request.headers.get("Accept", "*/*")
-    match = _DID.fullmatch(did.partition("#")[0])
-    if match is None:
-        return _unresolved("INVALID_DID", 400, "this is not a DID")
-    wanted = {part.partition(";")[0].strip() for part in accepted.split(",")}
-    known = {
-        _RESOLUTION,
-        "application/did-url-dereferencing",
-        "application/did+json",
-        "application/json",
-        "*/*",
-    }
-    if not wanted & (
-        known | {"application/did", "application/did+ld+json", "application/ld+json", "application/*"}
-    ):
-        return _unresolved("REPRESENTATION_NOT_SUPPORTED", 406, "ask for application/did-resolution")
-    if match[1] not in ("key", "jwk", "web"):
-        return _unresolved("METHOD_NOT_SUPPORTED", 501, "this node resolves did:key, did:jwk and did:web")
-    try:
-        own = did == node.participant and node.key is not None
-        document = node.did_document() if own else await node.credentials.document(did)
-    except AnodeError as wrong:
-        local = match[1] in ("key", "jwk")
-        return _unresolved(*(("INVALID_DID", 400) if local else ("NOT_FOUND", 404)), "; ".join(wrong.reasons))
-    if wanted & {"application/did+json", "application/did+ld+json", "application/did"}:
-        return _json(document, 200, "application/did+json")
-    if "application/did-url-dereferencing" in wanted:
-        metadata = {"contentType": "application/did+json"}
-        return _json(
-            {"dereferencingMetadata": metadata, "contentStream": document, "contentMetadata": {}},
-            200,
-            "application/did-url-dereferencing",
-        )
-    return _json(
-        {
-            "didDocument": document,
-            "didResolutionMetadata": {"contentType": _RESOLUTION},
-            "didDocumentMetadata": {},
-        },
-        200,
-        _RESOLUTION,
-    )
-
-
-def _unresolved(code: str, status: int, detail: str) -> web.Response:
-    error = {"type": _DID_ERRORS + code, "title": code, "detail": detail}
-    body = {
-        "didDocument": None,
-        "didResolutionMetadata": {"contentType": _RESOLUTION, "error": error},
-        "didDocumentMetadata": {},
-    }
-    return _json(body, status, _RESOLUTION)
-
-
-def _json(value: Any, status: int, content_type: str = "application/json") -> web.Response:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    return web.Response(body=orjson.dumps(value), status=status, content_type=content_type, headers=headers)
+    return answer(await node.credentials.status_list(call.path["name"]), 200)
 
 
 _ISSUER = {"issuer": "The key's name.", "suite": "The cryptosuite's name, such as eddsa-rdfc-2022."}
@@ -261,6 +210,16 @@ _ROUTES = [
         _TAG,
         request=VerifyRequest,
         response=Verified,
+        told=told,
+    ),
+    Route(
+        "POST",
+        "/vc/credentials/derive",
+        derive_credential,
+        "Show a part of a credential",
+        _TAG,
+        request=DeriveRequest,
+        status=201,
         told=told,
     ),
     Route(

@@ -443,3 +443,28 @@ async def test_the_memory_of_lists_is_bounded(world: World) -> None:
         )
     assert len(lists._kept) == 2
     assert lists._bytes == 2 * 16384
+
+
+async def test_a_holder_shows_a_part(world: World) -> None:
+    """Issued with a base proof, which nobody but the holder may see; derived, and verified by others."""
+    subject = {"id": "did:example:subject", "name": "A", "description": "B"}
+    issued = await world.credentials.issue("P-256", "ecdsa-sd-2023", changed("credentialSubject", subject))
+    with pytest.raises(RemoteProtocolError, match="only its holder"):
+        await world.credentials.verify(issued)
+    shown = await world.credentials.derive(issued, ["/credentialSubject/name"])
+    assert shown["credentialSubject"] == {"id": "did:example:subject", "name": "A"}
+    await world.credentials.verify(shown)
+    with pytest.raises(Untrusted):
+        await world.credentials.verify(
+            {**shown, "credentialSubject": {"id": "did:example:subject", "name": "C"}}
+        )
+    for document, pointers in [
+        (shown, ["/credentialSubject/name"]),
+        (await world.credentials.issue("P-256", "ecdsa-rdfc-2019", GOOD), ["/credentialSubject"]),
+        (issued, ["/nothing"]),
+        (GOOD, []),
+    ]:
+        with pytest.raises((RemoteProtocolError, Untrusted)):
+            await world.credentials.derive(document, pointers)
+    with pytest.raises(RemoteProtocolError, match="matches nothing"):
+        await world.credentials.issue("P-256", "ecdsa-sd-2023", GOOD, ["/nothing"])

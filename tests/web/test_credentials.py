@@ -238,3 +238,24 @@ async def test_dids_that_can_not_be_resolved(
     assert body["didDocument"] is None
     assert body["didDocumentMetadata"] == {}
     assert body["didResolutionMetadata"]["error"]["type"] == f"https://www.w3.org/ns/did#{code}"
+
+
+async def test_a_part_is_derived(client: Client) -> None:
+    """The base credential is derived from with 201, and what comes out verifies."""
+    path = "/issuers/key-1/ecdsa-sd-2023/credentials/issue"
+    status, issued = await client.post(
+        path, {"credential": GOOD, "options": {"mandatoryPointers": ["/type"]}}
+    )
+    assert status == 201
+    body = {
+        "verifiableCredential": issued,
+        "options": {"selectivePointers": ["/credentialSubject/name", "/issuer"]},
+    }
+    status, shown = await client.post("/credentials/derive", body)
+    assert status == 201
+    assert (await client.post("/credentials/verify", {"verifiableCredential": shown}))[0] == 200
+    assert (await client.post("/credentials/verify", {"verifiableCredential": issued}))[0] == 400
+    for options in ({"selectivePointers": ["/nothing"]}, {"selectivePointers": "text"}):
+        assert (await client.post("/credentials/derive", {**body, "options": options}))[0] == 400
+    wrong = {"credential": GOOD, "options": {"mandatoryPointers": ["/nothing"]}}
+    assert (await client.post(path, wrong))[0] == 400

@@ -89,7 +89,12 @@ def digests(
     if form == "jcs":
         graph.dataset(document)  # what has no meaning in JSON-LD is refused under this form too
         return digest(jcs(config), name), digest(jcs(document), name)
-    return digest(_quads(config, name), name), digest(_quads(document, name), name)
+    return config_digest(config, name), digest(_quads(document, name), name)
+
+
+def config_digest(config: Mapping[str, Any], name: Algorithm = "sha256") -> bytes:
+    """Hash of a proof configuration's canonical N-Quads. Costly."""
+    return digest(_quads(config, name), name)
 
 
 def jcs(value: Any) -> bytes:
