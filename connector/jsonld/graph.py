@@ -61,9 +61,9 @@ def lines(quads: ox.Dataset) -> list[str]:
 def dataset(document: Mapping[str, Any]) -> ox.Dataset:
     """The RDF dataset of a JSON-LD document. Raises RemoteProtocolError as `canonical` does."""
     inlined, leaves = survey(document)
-    quads = None if leaves is None else _parsed(orjson.dumps(inlined), ox.RdfFormat.JSON_LD)
-    if quads is None or len(quads) != leaves:
-        quads = _by_pyld(inlined)
+    found = [] if leaves is None else _parsed(orjson.dumps(inlined), ox.RdfFormat.JSON_LD)
+    # Counted before they become a set: what is said twice is two leaves.
+    quads = ox.Dataset(found if leaves is not None and len(found) == leaves else _by_pyld(inlined))
     lost = _LOST.search(_text(quads))
     if lost:
         raise RemoteProtocolError(
@@ -123,16 +123,14 @@ def _text(quads: ox.Dataset) -> str:
     return text.decode()
 
 
-def _parsed(text: bytes, form: ox.RdfFormat) -> ox.Dataset:
+def _parsed(text: bytes, form: ox.RdfFormat) -> list[ox.Quad]:
     try:
-        return ox.Dataset(
-            ox.parse(text, format=form, base_iri=_BASE if form == ox.RdfFormat.JSON_LD else None)
-        )
+        return list(ox.parse(text, format=form, base_iri=_BASE if form == ox.RdfFormat.JSON_LD else None))
     except (SyntaxError, ValueError, TypeError) as wrong:
         raise RemoteProtocolError(f"the document is not sound JSON-LD: {str(wrong.args[0])[:300]}") from None
 
 
-def _by_pyld(document: dict[str, Any]) -> ox.Dataset:
+def _by_pyld(document: dict[str, Any]) -> list[ox.Quad]:
     jsonld = contexts.pyld()
     options = {"base": _BASE, "rdfDirection": "i18n-datatype", "format": "application/n-quads"}
     try:

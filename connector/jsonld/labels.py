@@ -3,61 +3,65 @@
 pyoxigraph relabels a dataset and does not tell how. The map is found again: nodes are told apart by what
 surrounds them, in the dataset and in its canonical form alike; where several still look alike, one is tried,
 and the end result is compared. Nodes that can be swapped without changing the dataset may come out swapped.
+
+Works on the lines of N-Quads, which is several times faster than on the terms behind them.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyoxigraph as ox
 
 from connector.errors import RemoteProtocolError
-from connector.jsonld.graph import check_cost, lines
+from connector.jsonld import graph
 
 _TRIES = 200
+# A quote can't be in a graph's name, so neither pattern ever matches within a literal.
+_LINE = re.compile(r'(\S+) (\S+) (.*?)(?: (<[^">]*>|_:\S+))? \.\n')
+_NODE = re.compile(r'^_:(\S+)|(?<= )_:(\S+)(?= (?:<[^">]*> |_:\S+ )?\.\n$)')
+_Row = tuple[str, ...]
 _Colours = dict[str, int]
-_Terms = tuple[object, ...]
 
 
-def canonical_labels(quads: ox.Dataset) -> dict[str, str]:
-    """Label → canonical label (`c14n0`…) of each blank node. Raises RemoteProtocolError: too costly."""
-    check_cost(quads)
-    normal = ox.Dataset(quads)
-    normal.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
-    ours, theirs = _rows(quads), _rows(normal)
-    wanted = lines(normal)
-    found = _matched(ours, theirs, {}, {})
-    for _, match in zip(range(_TRIES), found, strict=False):
-        if lines(relabelled(quads, match)) == wanted:
+def canonical_labels(lines: Sequence[str]) -> dict[str, str]:
+    """Label → canonical label (`c14n0`…) of each blank node in these N-Quads.
+
+    Raises RemoteProtocolError: too costly.
+    """
+    quads = ox.Dataset(ox.parse("".join(lines), format=ox.RdfFormat.N_QUADS))
+    wanted = graph.canonical_dataset(quads)
+    found = _matched(_rows(lines), _rows(wanted), {}, {})
+    for _, (match, certain) in zip(range(_TRIES), found, strict=False):
+        if certain or renamed(lines, match) == wanted:
             return match
     raise RemoteProtocolError("the document has too many nodes without identifiers that look alike")
 
 
-def relabelled(quads: ox.Dataset, labels: Mapping[str, str]) -> ox.Dataset:
-    """The dataset with its blank nodes renamed. Raises RemoteProtocolError: one has no new label."""
-    nodes: dict[str, ox.BlankNode] = {}
+def renamed(lines: Iterable[str], labels: Mapping[str, str]) -> list[str]:
+    """N-Quads with their blank nodes renamed, sorted. Raises RemoteProtocolError: one has no new label."""
 
-    def renamed(term: object) -> object:
-        if not isinstance(term, ox.BlankNode):
-            return term
-        if term.value not in nodes:
-            if term.value not in labels:
-                raise RemoteProtocolError("a node without an identifier has no label in the proof")
-            nodes[term.value] = ox.BlankNode(labels[term.value])
-        return nodes[term.value]
+    def name(match: re.Match[str]) -> str:
+        return "_:" + labels[match[1] or match[2]]
 
-    return ox.Dataset(
-        ox.Quad(renamed(q.subject), q.predicate, renamed(q.object), renamed(q.graph_name))  # type: ignore[arg-type] # kinds of terms stay
-        for q in quads
-    )
+    try:
+        return sorted(_NODE.sub(name, line) if "_:" in line else line for line in lines)
+    except KeyError:
+        raise RemoteProtocolError("a node without an identifier has no label in the proof") from None
 
 
-def _rows(quads: ox.Dataset) -> list[_Terms]:
-    return [(q.subject, q.predicate, q.object, q.graph_name) for q in quads]
+def _rows(lines: Iterable[str]) -> list[_Row]:
+    """The terms of the lines that have blank nodes."""
+    matches = (_LINE.fullmatch(line) for line in lines if "_:" in line)
+    rows = [tuple(term or "" for term in match.groups()) for match in matches if match]
+    return [row for row in rows if any(term.startswith("_:") for term in row)]
 
 
 def _matched(
-    ours: list[_Terms], theirs: list[_Terms], left: _Colours, right: _Colours
-) -> Iterator[dict[str, str]]:
+    ours: list[_Row], theirs: list[_Row], left: _Colours, right: _Colours
+) -> Iterator[tuple[dict[str, str], bool]]:
+    """Maps that may be right; with True, one that is: each node differs from each other."""
+    certain = not left
     left, right = _refined(ours, left), _refined(theirs, right)
     classes: dict[int, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for side, colours in enumerate((left, right)):
@@ -67,23 +71,23 @@ def _matched(
         return
     unclear = [(a, b) for a, b in classes.values() if len(a) > 1]
     if not unclear:
-        yield {a[0]: b[0] for a, b in classes.values()}
+        yield {a[0]: b[0] for a, b in classes.values()}, certain
         return
     alike, among = min(unclear, key=lambda pair: len(pair[0]))
     for candidate in sorted(among):
         yield from _matched(ours, theirs, {**left, alike[0]: -1}, {**right, candidate: -1})
 
 
-def _refined(rows: list[_Terms], colours: _Colours) -> _Colours:
+def _refined(rows: list[_Row], colours: _Colours) -> _Colours:
     """Each blank node's colour: a hash of what surrounds it, again and again until no more differ."""
     number = len(set(colours.values()))
     while True:
         around: dict[str, list[int]] = defaultdict(list)
         for row in rows:
-            seen = [colours.get(t.value, 0) if isinstance(t, ox.BlankNode) else t for t in row]
+            seen = hash(tuple(colours.get(term[2:], 0) if term[:2] == "_:" else term for term in row))
             for place, term in enumerate(row):
-                if isinstance(term, ox.BlankNode):
-                    around[term.value].append(hash((place, *seen)))
+                if term[:2] == "_:":
+                    around[term[2:]].append(hash((place, seen)))
         colours = {label: hash((colours.get(label, 0), *sorted(found))) for label, found in around.items()}
         if len(set(colours.values())) == number:
             return colours

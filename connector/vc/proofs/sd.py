@@ -13,11 +13,11 @@ from typing import Any
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.jsonld import graph
-from connector.jsonld.labels import canonical_labels, relabelled
+from connector.jsonld.labels import canonical_labels, renamed
 from connector.vc import multibase, multikey
 from connector.vc.multikey import Private, Public
 from connector.vc.proofs import cbor
-from connector.vc.proofs.selection import marked, quads, select, unique
+from connector.vc.proofs.selection import marked, select, statements, unique
 
 BASE = bytes.fromhex("d95d00")
 Parts = tuple[list[str], list[str]]
@@ -52,10 +52,10 @@ class Derived:
 def base_parts(document: Mapping[str, Any], pointers: Sequence[str], hmac_key: bytes) -> Parts:
     """The N-Quads, HMAC-labelled and sorted, that are mandatory and that are not. Costly."""
     whole = marked(document)
-    every = quads(whole)
+    every = statements(whole)
     labels = _hmac_labels(canonical_labels(every), hmac_key)
-    mandatory = _part(whole, pointers, labels)
-    ordered = graph.lines(relabelled(every, labels))
+    mandatory = set(renamed(_part(whole, pointers), labels))
+    ordered = renamed(every, labels)
     return [q for q in ordered if q in mandatory], [q for q in ordered if q not in mandatory]
 
 
@@ -73,16 +73,16 @@ def derived_parts(
             "selectivePointers is empty, and nothing is mandatory: nothing would be shown"
         )
     whole = marked(document)
-    every = quads(whole)
+    every = statements(whole)
     labels = _hmac_labels(canonical_labels(every), hmac_key)
-    ordered = graph.lines(relabelled(every, labels))
-    always, chosen = _part(whole, mandatory, labels), _part(whole, selective, labels)
-    part = quads(select(whole, combined))
-    visible = set(graph.lines(relabelled(part, labels)))
-    relative = [n for n, line in enumerate(line for line in ordered if line in visible) if line in always]
+    ordered = renamed(every, labels)
+    parts = [_part(whole, pointers) for pointers in (mandatory, selective)]
+    always, chosen = (set(renamed(part, labels)) for part in parts)
+    visible = (line for line in ordered if line in always or line in chosen)
+    relative = [n for n, line in enumerate(visible) if line in always]
     optional = [line for line in ordered if line not in always]
     wanted = [n for n, line in enumerate(optional) if line in chosen]
-    verifier = canonical_labels(part)
+    verifier = canonical_labels(unique([*parts[0], *parts[1]]))
     label_map = {
         int(verifier[label].removeprefix("c14n")): multibase.from_base64url(labels[label][1:])
         for label in verifier
@@ -94,10 +94,8 @@ def derived_parts(
 
 def shown_parts(document: Mapping[str, Any], labels: Mapping[int, bytes], mandatory: Sequence[int]) -> Parts:
     """The N-Quads of a derived document that are mandatory and that are not. Costly."""
-    every = graph.dataset(document)
-    graph.canonical_dataset(every)
     names = {f"c14n{number}": "u" + multibase.base64url(octets) for number, octets in labels.items()}
-    ordered = graph.lines(relabelled(every, names))
+    ordered = renamed(graph.canonical(document), names)
     chosen = set(mandatory)
     if chosen and max(chosen) >= len(ordered):
         raise RemoteProtocolError("the proof counts more mandatory statements than the document makes")
@@ -203,5 +201,5 @@ def _hmac_labels(canonical: Mapping[str, str], key: bytes) -> dict[str, str]:
     }
 
 
-def _part(whole: Mapping[str, Any], pointers: Sequence[str], labels: Mapping[str, str]) -> set[str]:
-    return set(graph.lines(relabelled(quads(select(whole, unique(pointers))), labels)))
+def _part(whole: Mapping[str, Any], pointers: Sequence[str]) -> list[str]:
+    return statements(select(whole, unique(pointers)))

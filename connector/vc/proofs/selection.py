@@ -4,12 +4,12 @@ ECDSA Cryptosuites 1.0 §3.4.2-3.4.13. Nodes without an identifier are given one
 is recognised in each part; later it becomes a blank node again.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 import orjson
-import pyoxigraph as ox
 
 from connector.errors import RemoteProtocolError
 from connector.jsonld import graph
@@ -17,6 +17,7 @@ from connector.jsonld.survey import Context, inline
 from connector.vc.jose import shown
 
 _MARK = "urn:x-anode-node:"
+_MARKED = re.compile(f"<{_MARK}([0-9]+)>")
 _IDS = ("id", "@id")
 MAX_POINTERS = 1_000
 
@@ -53,21 +54,11 @@ def marked(document: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def quads(document: Mapping[str, Any] | None) -> ox.Dataset:
-    """The dataset of a marked document, its marks blank nodes `b0`… again. None has no quads."""
+def statements(document: Mapping[str, Any] | None) -> list[str]:
+    """The N-Quads of a marked document, its marks blank nodes `_:b0`… again. None has none."""
     if document is None:
-        return ox.Dataset()
-    nodes: dict[str, ox.BlankNode] = {}
-
-    def plain(term: object) -> object:
-        if not isinstance(term, ox.NamedNode) or not term.value.startswith(_MARK):
-            return term
-        return nodes.setdefault(term.value, ox.BlankNode("b" + term.value[len(_MARK) :]))
-
-    return ox.Dataset(
-        ox.Quad(plain(q.subject), q.predicate, plain(q.object), plain(q.graph_name))  # type: ignore[arg-type] # kinds of terms stay
-        for q in graph.dataset(document)
-    )
+        return []
+    return [_MARKED.sub(r"_:b\1", line) for line in graph.lines(graph.dataset(document))]
 
 
 def select(document: Mapping[str, Any], pointers: Sequence[str]) -> dict[str, Any] | None:
