@@ -32,6 +32,7 @@ from connector.flows.sources import Sources
 from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
+from connector.flows.verify import Verifier
 from connector.flows.workers import Workers
 from connector.odrl import authoring
 from connector.peers.client import Client, Transport
@@ -147,7 +148,7 @@ class Node:
         self.negotiations = Negotiations(self.exchange)
         self.transfers = Transfers(self.exchange)
         self.peers = Peers(transport, self.identity, self.resolver, self.db)
-        self.credentials = self._credentials(transport)
+        self.credentials, self.verifier = self._credentials(transport)
         self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers)
 
     async def start(self) -> None:
@@ -167,7 +168,7 @@ class Node:
         await self.db.close()
         self.audit.close()
 
-    def _credentials(self, transport: Transport) -> Credentials:
+    def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
         issuers = {name: key_issuer(key) for name, key in keys.load_issuers(self.config.keys).items()}
         if self.key is not None:
             issuers[self.key.name] = Issuer(self.participant, self.key.kid, self.key.private)
@@ -188,7 +189,10 @@ class Node:
             {name: issuer.did for name, issuer in issuers.items()},
             fetch,
         )
-        return Credentials(issuers, Workers(), self.resolver.resolve, self.clock.now, statuses)
+        workers = Workers()
+        own = {issuer.method: issuer.private.public_key() for issuer in issuers.values()}
+        verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, own)
+        return Credentials(issuers, workers, self.clock.now, statuses), verifier
 
     def did_document(self) -> dict[str, object]:
         """Our DID document, for `/.well-known/did.json` or the DID's path."""

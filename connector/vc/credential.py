@@ -89,8 +89,11 @@ def check(document: object, resources: Mapping[str, tuple[bytes, ...]]) -> Versi
     return found
 
 
-def check_presentation(document: object) -> Version:
-    """Raise RemoteProtocolError unless `document` has the shape of a presentation; returns its data model."""
+def check_presentation(document: object, *, strings: bool = False) -> Version:
+    """Raise RemoteProtocolError unless `document` has the shape of a presentation; returns its data model.
+
+    `strings`: its credentials may be JWTs, as those of data model 1.1 were.
+    """
     if not isinstance(document, dict):
         raise RemoteProtocolError("a presentation must be a JSON object")
     found = version(document)
@@ -99,7 +102,7 @@ def check_presentation(document: object) -> Version:
     if "holder" in document and not is_url(identifier(document["holder"])):
         raise RemoteProtocolError("holder must be a URL, or an object with a URL as its id")
     for entry in credentials(document):
-        if not isinstance(entry, dict):
+        if not isinstance(entry, dict) and not (strings and isinstance(entry, str)):
             raise RemoteProtocolError(f"an entry of verifiableCredential is {shown(entry)}, not an object")
     return found
 

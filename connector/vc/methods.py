@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from connector.errors import RemoteProtocolError, Untrusted
-from connector.vc import multibase, multikey
+from connector.vc import jws, multibase, multikey
 from connector.vc.jose import shown
 from connector.vc.multikey import Public
 
@@ -86,6 +86,17 @@ def method_key(document: Mapping[str, Any], reference: str, purpose: str) -> Pub
     if method.get("revoked") is not None:
         raise Untrusted(f"{shown(reference)} has been revoked by its controller")
     return _material(method, reference)
+
+
+def key_by_thumbprint(document: Mapping[str, Any], did: str, thumbprint: str, purpose: str) -> Public:
+    """The key for `purpose` whose JWK thumbprint (RFC 7638) somebody names it by. Raises Untrusted."""
+    for method in _list(document, "verificationMethod"):
+        reference = _absolute(did, method.get("id")) if isinstance(method, dict) else None
+        if reference is None or not isinstance(method.get("publicKeyJwk"), dict):
+            continue
+        if jws.thumbprint(multikey.from_jwk(method["publicKeyJwk"])) == thumbprint:
+            return method_key(document, reference, purpose)
+    raise Untrusted(f"the DID document of {shown(did)} has no key with the thumbprint {shown(thumbprint)}")
 
 
 def _material(method: Mapping[str, Any], reference: str) -> Public:

@@ -134,6 +134,11 @@ async def issue_revocable_credential(node: Node, call: Call) -> web.Response:
 
 
 async def _issue(node: Node, call: Call, *, revocable: bool) -> web.Response:
+    if call.path["suite"] == "jose":
+        document = await node.credentials.issue_jwt(
+            call.path["issuer"], call.body.credential, revocable=revocable
+        )
+        return answer(document, 201)
     pointers = call.body.options.mandatoryPointers if call.body.options else []
     issued = await node.credentials.issue(
         call.path["issuer"], call.path["suite"], call.body.credential, pointers, revocable=revocable
@@ -150,7 +155,7 @@ async def derive_credential(node: Node, call: Call) -> web.Response:
 async def verify_credential(node: Node, call: Call) -> Verified:
     """Whether a credential's proofs hold, it is valid now, and its status is unset."""
     checks = call.body.options.checks if call.body.options else None
-    await node.credentials.verify(
+    await node.verifier.verify(
         call.body.verifiableCredential, status=checks is None or "credentialStatus" in checks
     )
     return Verified()
@@ -159,7 +164,7 @@ async def verify_credential(node: Node, call: Call) -> Verified:
 async def verify_presentation(node: Node, call: Call) -> Verified:
     """Whether a presentation's proof holds for this challenge and domain, and all its credentials hold."""
     options = call.body.options or VerifyOptions(checks=None)
-    await node.credentials.verify_presentation(
+    await node.verifier.verify_presentation(
         call.body.verifiablePresentation, options.challenge, options.domain
     )
     return Verified()
@@ -176,7 +181,7 @@ async def show_status_list(node: Node, call: Call) -> web.Response:
     return answer(await node.credentials.status_list(call.path["name"]), 200)
 
 
-_ISSUER = {"issuer": "The key's name.", "suite": "The cryptosuite's name, such as eddsa-rdfc-2022."}
+_ISSUER = {"issuer": "The key's name.", "suite": "The cryptosuite's name, such as eddsa-rdfc-2022; or jose."}
 _TAG = "credentials"
 _ROUTES = [
     Route("GET", "/vc/issuers", list_issuers, "Keys to issue with", _TAG, response=Issuers),

@@ -42,7 +42,7 @@ async def resolve_identifier(node: Node, call: Call) -> web.Response:
         return _unresolved("METHOD_NOT_SUPPORTED", 501, "this node resolves did:key, did:jwk and did:web")
     try:
         own = did == node.participant and node.key is not None
-        document = node.did_document() if own else await node.credentials.document(did)
+        document = node.did_document() if own else await node.verifier.document(did)
     except AnodeError as wrong:
         local = match[1] in ("key", "jwk")
         return _unresolved(*(("INVALID_DID", 400) if local else ("NOT_FOUND", 404)), "; ".join(wrong.reasons))

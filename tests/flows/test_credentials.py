@@ -11,6 +11,7 @@ import pytest_asyncio
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable, Untrusted
 from connector.flows.credentials import Credentials, Issuer, key_issuer
 from connector.flows.status import Statuses
+from connector.flows.verify import Verifier, hashes
 from connector.flows.workers import Workers
 from connector.store.database import Database
 from connector.vc import multikey, status
@@ -39,15 +40,19 @@ class World:
         self.workers = Workers()
         self.db = Database(folder / "store.sqlite")
         self.statuses = self.lists("https://us.example/status")
-        self.credentials = self.service(self.issuers, self.statuses)
+        self.credentials = self.issuing(self.issuers)
+        self.verifier = self.verifying(self.statuses)
 
     def lists(self, base: str, **more: Any) -> Statuses:
         dids = {name: issuer.did for name, issuer in self.issuers.items()}
         return Statuses(self.db, lambda: self.now, base, dids, self.fetch, **more)
 
-    def service(self, issuers: Mapping[str, Issuer], statuses: Statuses, **more: Any) -> Credentials:
-        return Credentials(
-            issuers, self.workers, self.resolve, lambda: self.now, statuses, resources=cases.RESOURCES, **more
+    def issuing(self, issuers: Mapping[str, Issuer]) -> Credentials:
+        return Credentials(issuers, self.workers, lambda: self.now, self.statuses, resources=cases.RESOURCES)
+
+    def verifying(self, statuses: Statuses, **more: Any) -> Verifier:
+        return Verifier(
+            self.workers, self.resolve, lambda: self.now, statuses, {}, resources=cases.RESOURCES, **more
         )
 
     async def fetch(self, url: str) -> bytes:
@@ -69,10 +74,10 @@ class World:
         proof = {**proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z"), **members}
         proof = {key: value for key, value in proof.items() if value is not ...}
         try:
-            hashes = await self.credentials._hashes(suite, document, proof, issuer.private.public_key())
+            found = await hashes(self.workers, suite, document, proof, issuer.private.public_key())
         except AnodeError:
-            hashes = (bytes(32), bytes(32))
-        return {**document, "proof": {**proof, "proofValue": suites.sign(issuer.private, hashes)}}
+            found = (bytes(32), bytes(32))
+        return {**document, "proof": {**proof, "proofValue": suites.sign(issuer.private, found)}}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -93,7 +98,7 @@ async def test_what_each_suite_issues_verifies(world: World, kind: str, suite: s
     """Both data models under each suite: proof members in order, and nothing else added."""
     for good in (cases.GOOD, cases.GOOD_1_1):
         issued = await world.credentials.issue(kind, suite, good)
-        await world.credentials.verify(issued)
+        await world.verifier.verify(issued)
         assert issued.keys() == {*good, "issuer", "proof"}
         assert issued["issuer"] == world.issuers[kind].did
         proof = issued["proof"]
@@ -102,7 +107,7 @@ async def test_what_each_suite_issues_verifies(world: World, kind: str, suite: s
         assert proof["created"].endswith("Z")
         assert proof["proofPurpose"] == "assertionMethod"
         with pytest.raises(AnodeError):
-            await world.credentials.verify({**issued, "credentialSubject": {"id": "did:example:other"}})
+            await world.verifier.verify({**issued, "credentialSubject": {"id": "did:example:other"}})
 
 
 @pytest.mark.parametrize("name", cases.ISSUABLE)
@@ -110,7 +115,7 @@ async def test_what_must_be_issuable_is(world: World, name: str) -> None:
     """Unusual and still right: issued, and verified where it is valid now."""
     issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", cases.ISSUABLE[name])
     if "period" not in name:
-        await world.credentials.verify(issued, status=False)
+        await world.verifier.verify(issued, status=False)
 
 
 @pytest.mark.parametrize("name", cases.REJECTED)
@@ -121,7 +126,7 @@ async def test_what_must_be_refused_is(world: World, name: str) -> None:
         with pytest.raises(RemoteProtocolError):
             await world.credentials.issue("Ed25519", suite, document)
     with pytest.raises((RemoteProtocolError, Untrusted)):
-        await world.credentials.verify(await world.forced(document), status=False)
+        await world.verifier.verify(await world.forced(document), status=False)
 
 
 @pytest.mark.parametrize("document", [None, "text", 7, [], [GOOD]])
@@ -130,7 +135,7 @@ async def test_a_credential_is_an_object(world: World, document: Any) -> None:
     with pytest.raises(RemoteProtocolError):
         await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", document)
     with pytest.raises(RemoteProtocolError):
-        await world.credentials.verify(document)
+        await world.verifier.verify(document)
 
 
 async def test_an_issuer_issues_in_its_own_name_under_its_own_suites(world: World) -> None:
@@ -173,13 +178,13 @@ async def test_an_issuer_issues_in_its_own_name_under_its_own_suites(world: Worl
 async def test_a_proof_that_is_not_one_is_refused(world: World, members: dict[str, Any], reason: str) -> None:
     """Each member of a proof missing, mistyped, or not the one wanted; signed over all the same."""
     with pytest.raises((RemoteProtocolError, Untrusted), match=reason):
-        await world.credentials.verify(await world.forced(GOOD, **members))
+        await world.verifier.verify(await world.forced(GOOD, **members))
 
 
 async def test_a_proof_without_an_offset_is_in_utc(world: World) -> None:
     """`created` and `expires` without an offset mean UTC."""
     members = {"created": "2026-01-01T00:00:00", "expires": "2099-01-01T00:00:00"}
-    await world.credentials.verify(await world.forced(GOOD, **members))
+    await world.verifier.verify(await world.forced(GOOD, **members))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +195,7 @@ async def test_a_proof_value_that_is_none_is_refused(world: World, value: Any) -
     issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", GOOD)
     for found in (value, issued["proof"]["proofValue"][1:], issued["proof"]["proofValue"][:-4]):
         with pytest.raises((RemoteProtocolError, Untrusted)):
-            await world.credentials.verify({**issued, "proof": {**issued["proof"], "proofValue": found}})
+            await world.verifier.verify({**issued, "proof": {**issued["proof"], "proofValue": found}})
 
 
 @pytest.mark.parametrize("proof", [None, [], "text", 7, [7], [{}] * 11])
@@ -198,9 +203,9 @@ async def test_there_must_be_a_proof(world: World, proof: Any) -> None:
     """No proof, a null one, none that is an object, or too many."""
     issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", GOOD)
     with pytest.raises((Untrusted, RemoteProtocolError)):
-        await world.credentials.verify({**issued, "proof": proof})
+        await world.verifier.verify({**issued, "proof": proof})
     with pytest.raises(Untrusted, match="no proof"):
-        await world.credentials.verify({key: value for key, value in issued.items() if key != "proof"})
+        await world.verifier.verify({key: value for key, value in issued.items() if key != "proof"})
 
 
 @pytest.mark.parametrize("suite", ["eddsa-rdfc-2022", "eddsa-jcs-2022"])
@@ -219,7 +224,7 @@ async def test_what_is_added_after_signing_is_noticed(world: World, suite: str) 
         {**issued, "credentialSubject": {**issued["credentialSubject"], "unsaid": None}},
     ]:
         with pytest.raises((RemoteProtocolError, Untrusted)):
-            await world.credentials.verify(spoiled)
+            await world.verifier.verify(spoiled)
 
 
 async def test_sets_and_chains_of_proofs(world: World) -> None:
@@ -229,10 +234,10 @@ async def test_sets_and_chains_of_proofs(world: World) -> None:
     )
     two = await world.credentials.issue("Ed25519", "eddsa-jcs-2022", one)
     assert [proof["cryptosuite"] for proof in two["proof"]] == ["eddsa-rdfc-2022", "eddsa-jcs-2022"]
-    await world.credentials.verify(two)
+    await world.verifier.verify(two)
     spoiled = {**two["proof"][1], "created": "2020-01-01T00:00:00Z"}
     with pytest.raises(Untrusted):
-        await world.credentials.verify({**two, "proof": [two["proof"][0], spoiled]})
+        await world.verifier.verify({**two, "proof": [two["proof"][0], spoiled]})
 
 
 async def test_the_key_must_be_the_issuers(world: World) -> None:
@@ -240,8 +245,8 @@ async def test_the_key_must_be_the_issuers(world: World) -> None:
     document = {**GOOD, "issuer": world.issuers["P-256"].did}
     signed = await world.forced(document)
     with pytest.raises(Untrusted, match="another one's key"):
-        await world.credentials.verify(signed)
-    await world.service(world.issuers, world.statuses, bind_issuer=False).verify(signed)
+        await world.verifier.verify(signed)
+    await world.verifying(world.statuses, bind_issuer=False).verify(signed)
 
 
 async def test_a_credential_is_valid_in_its_period_only(world: World) -> None:
@@ -255,25 +260,25 @@ async def test_a_credential_is_valid_in_its_period_only(world: World) -> None:
         for now, reason in [(1769900000.0, "not valid yet"), (1772400000.0, "expired")]:
             world.now = now
             with pytest.raises(Untrusted, match=reason):
-                await world.credentials.verify(issued)
+                await world.verifier.verify(issued)
         world.now = 1771000000.0
-        await world.credentials.verify(issued)
+        await world.verifier.verify(issued)
 
 
 async def test_a_did_web_issuer_is_resolved(world: World) -> None:
     """The key is read from the issuer's DID document, under assertionMethod."""
     private = multikey.generate("P-256")
     issuer = Issuer("did:web:maker.example", "did:web:maker.example#k", private)
-    elsewhere = world.service({"maker": issuer}, world.statuses)
+    elsewhere = world.issuing({"maker": issuer})
     issued = await elsewhere.issue("maker", "ecdsa-rdfc-2019", GOOD)
     method = {"id": issuer.method, "type": "JsonWebKey2020", "controller": issuer.did}
     method["publicKeyJwk"] = multikey.jwk(private.public_key())  # type: ignore[assignment] # a dict in a dict
     document = {"id": issuer.did, "verificationMethod": [method], "assertionMethod": [issuer.method]}
     world.documents[issuer.did] = document
-    await world.credentials.verify(issued)
+    await world.verifier.verify(issued)
     world.documents[issuer.did] = {**document, "assertionMethod": []}
     with pytest.raises(Untrusted, match="assertionMethod"):
-        await world.credentials.verify(issued)
+        await world.verifier.verify(issued)
 
 
 async def presented(
@@ -284,15 +289,15 @@ async def presented(
     document = {"@context": [cases.V2], "type": ["VerifiablePresentation"], **members}
     unsigned = proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z", "authentication")
     unsigned |= {"challenge": "c1", "domain": "verifier.example", **(proof or {})}
-    hashes = await world.credentials._hashes(suite, document, unsigned, issuer.private.public_key())
-    return {**document, "proof": {**unsigned, "proofValue": suites.sign(issuer.private, hashes)}}
+    found = await hashes(world.workers, suite, document, unsigned, issuer.private.public_key())
+    return {**document, "proof": {**unsigned, "proofValue": suites.sign(issuer.private, found)}}
 
 
 async def test_presentations(world: World) -> None:
     """A presentation holds for its challenge, domain and holder, and with credentials that hold."""
     issued = await world.credentials.issue("P-256", "ecdsa-rdfc-2019", GOOD)
     holder = world.issuers["Ed25519"].did
-    verify = world.credentials.verify_presentation
+    verify = world.verifier.verify_presentation
     good = await presented(world, holder=holder, verifiableCredential=[issued])
     await verify(good, "c1", "verifier.example")
     await verify(good, None, None)
@@ -326,18 +331,18 @@ async def test_a_credential_of_ours_is_revoked_and_reinstated(world: World) -> N
     other = await world.credentials.issue("P-256", "ecdsa-rdfc-2019", GOOD, revocable=True)
     revocation, suspension = issued["credentialStatus"]
     assert revocation["statusListIndex"] != other["credentialStatus"][0]["statusListIndex"]
-    await world.credentials.verify(issued)
+    await world.verifier.verify(issued)
     for entry, reason in [(suspension, "suspended"), (revocation, "revoked")]:
         await world.statuses.set(entry, value=True)
         with pytest.raises(Untrusted, match=reason):
-            await world.credentials.verify(issued)
-        await world.credentials.verify(issued, status=False)
-        await world.credentials.verify(other)
+            await world.verifier.verify(issued)
+        await world.verifier.verify(issued, status=False)
+        await world.verifier.verify(other)
         await world.statuses.set(entry, value=False)
-    await world.credentials.verify(issued)
+    await world.verifier.verify(issued)
     signed = await world.credentials.status_list(revocation["statusListCredential"].rpartition("/")[2])
     assert signed["credentialSubject"]["encodedList"].startswith("u")
-    await world.credentials.verify(signed)
+    await world.verifier.verify(signed)
     for spoiled in (
         {**revocation, "statusListIndex": "131073"},
         {**revocation, "statusListCredential": "https://us.example/status/x-revocation-9"},
@@ -373,7 +378,7 @@ async def listed(
 
 async def test_lists_of_others_are_fetched_once_and_kept(world: World) -> None:
     """A foreign list is fetched, verified, kept for minutes, and then seen anew."""
-    verify = world.service(world.issuers, world.lists("https://elsewhere.example")).verify
+    verify = world.verifying(world.lists("https://elsewhere.example")).verify
     issued = await world.credentials.issue(
         "Ed25519", "eddsa-rdfc-2022", changed("credentialStatus", cases.ENTRY)
     )
@@ -413,27 +418,27 @@ async def test_lists_that_are_none_do_not_pass(world: World) -> None:
     for body, reason in makers:
         assert isinstance(body, bytes)
         world.web[cases.LIST] = body
-        verify = world.service(world.issuers, world.lists("https://elsewhere.example")).verify
+        verify = world.verifying(world.lists("https://elsewhere.example")).verify
         with pytest.raises(Untrusted, match=reason):
             await verify(issued)
     del world.web[cases.LIST]
     with pytest.raises(Unavailable):
-        await world.service(world.issuers, world.lists("https://elsewhere.example")).verify(issued)
+        await world.verifying(world.lists("https://elsewhere.example")).verify(issued)
 
 
 async def test_unknown_status_types_do_not_pass(world: World) -> None:
     """A status that nobody here can read is no reason to believe."""
     document = cases.ISSUABLE["unknown status"]
     issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", document)
-    await world.credentials.verify(issued, status=False)
+    await world.verifier.verify(issued, status=False)
     with pytest.raises(RemoteProtocolError, match="not understood"):
-        await world.credentials.verify(issued)
+        await world.verifier.verify(issued)
 
 
 async def test_the_memory_of_lists_is_bounded(world: World) -> None:
     """More lists than there is room for push out the oldest."""
     lists = world.lists("https://elsewhere.example", capacity=2)
-    verify = world.service(world.issuers, lists).verify
+    verify = world.verifying(lists).verify
     for number in range(4):
         url = f"https://issuer.example/many/{number}"
         world.web[url] = await listed(world, id=url)
@@ -450,12 +455,12 @@ async def test_a_holder_shows_a_part(world: World) -> None:
     subject = {"id": "did:example:subject", "name": "A", "description": "B"}
     issued = await world.credentials.issue("P-256", "ecdsa-sd-2023", changed("credentialSubject", subject))
     with pytest.raises(RemoteProtocolError, match="only its holder"):
-        await world.credentials.verify(issued)
+        await world.verifier.verify(issued)
     shown = await world.credentials.derive(issued, ["/credentialSubject/name"])
     assert shown["credentialSubject"] == {"id": "did:example:subject", "name": "A"}
-    await world.credentials.verify(shown)
+    await world.verifier.verify(shown)
     with pytest.raises(Untrusted):
-        await world.credentials.verify(
+        await world.verifier.verify(
             {**shown, "credentialSubject": {"id": "did:example:subject", "name": "C"}}
         )
     for document, pointers in [

@@ -1,0 +1,206 @@
+"""Credentials and presentations verified, whoever issued them, in each form.
+
+Each document is checked for its shape, its keys are resolved, its costly part is done in a process that may
+be killed (`connector.flows.workers`), and the signature is checked here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from connector.errors import RemoteProtocolError, Untrusted
+from connector.flows.status import Statuses
+from connector.flows.workers import Workers
+from connector.vc import credential as model
+from connector.vc import envelope, jws, methods, multikey
+from connector.vc.envelope import Enveloped
+from connector.vc.jose import shown
+from connector.vc.multikey import Public
+from connector.vc.proofs import proof as proofs
+from connector.vc.proofs import sd, suites
+from connector.vc.proofs.proof import Expected
+from connector.vc.proofs.suites import Suite
+
+Resolve = Callable[[str], Awaitable[Mapping[str, Any]]]
+
+
+async def hashes(
+    workers: Workers, suite: Suite, document: Mapping[str, Any], proof: Mapping[str, Any], key: Public
+) -> tuple[bytes, bytes]:
+    """Hashes of a proof's configuration and of the document it stands over. Raises RemoteProtocolError."""
+    signed = suites.input_of(document, proof, suite.form)
+    if signed.get("@context") != document.get("@context"):
+        await workers.run("check", document)  # what was added to the contexts must still mean something
+    config = suites.options(proof, signed, suite.form)
+    name = suites.algorithm(multikey.kind(key))
+    first, second = await workers.run("digests", suite.form, signed, config, name)
+    return bytes.fromhex(first), bytes.fromhex(second)
+
+
+class Verifier:
+    """Says whether credentials hold.
+
+    `resolve` gives the DID document of others, `own` are keys of this node by their DID URLs (they may not be
+    published yet); `statuses` looks up status entries; `resources` is what is held of resources named with a
+    digest. `bind_issuer` False takes proofs by keys of other DIDs than the issuer's: published test vectors
+    need that, nobody else does. `older_jwt` takes JWTs with a `vc` or `vp` claim (data model 1.1) as well.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        resolve: Resolve,
+        now: Callable[[], float],
+        statuses: Statuses,
+        own: Mapping[str, Public],
+        *,
+        resources: Mapping[str, tuple[bytes, ...]] | None = None,
+        bind_issuer: bool = True,
+        older_jwt: bool = True,
+    ) -> None:
+        self._workers = workers
+        self._resolve = resolve
+        self._now = now
+        self._statuses = statuses
+        self._own = own
+        self._resources = resources or {}
+        self._bind_issuer = bind_issuer
+        self._older_jwt = older_jwt
+
+    async def verify(self, document: object, *, status: bool = True) -> None:
+        """Raise RemoteProtocolError or Untrusted unless `document` is a credential with proofs that hold.
+
+        It may be enveloped. `status` False does not look at its status. Unavailable: a DID, or a status list,
+        can't be had now.
+        """
+        if not isinstance(document, dict):
+            raise RemoteProtocolError("the credential must be a JSON object")
+        if envelope.is_enveloped(document, "vc"):
+            token, older = envelope.unwrapped(document, "vc")
+            await self.verify_jwt(token, older=older, status=status)
+            return
+        model.check(document, self._resources)
+        model.check_period(document, self._now())
+        controllers = await self._proven(document, Expected())
+        issuer = model.identifier(document["issuer"])
+        if self._bind_issuer and controllers != {issuer}:
+            raise Untrusted(
+                f"the credential says that {shown(issuer)} issued it, but another one's key signed it"
+            )
+        if status:
+            await self._check_status(document, str(issuer))
+
+    async def verify_jwt(self, token: str, *, older: bool = False, status: bool = True) -> dict[str, Any]:
+        """The credential in a JWT, verified as `verify` does. `older`: with a `vc` claim, of VCDM 1.1."""
+        if older and not self._older_jwt:
+            raise RemoteProtocolError("credentials as JWT with a vc claim are not taken here")
+        found = envelope.read(token, "vc", self._now(), older=older)
+        document = found.document
+        if model.check(document, self._resources) == "2.0" and older:
+            raise RemoteProtocolError("a JWT with a vc claim holds a credential of data model 1.1")
+        model.check_period(document, self._now())
+        await self._signed(found, "assertionMethod")
+        await self._workers.run("check", envelope.unclaimed(document))
+        if status:
+            await self._check_status(document, found.signer)
+        return document
+
+    async def _check_status(self, document: Mapping[str, Any], issuer: str) -> None:
+        for entry in model.statuses(document):
+            await self._statuses.check(entry, issuer, self.verify)
+
+    async def _signed(self, found: Enveloped, purpose: str) -> None:
+        """Raise Untrusted unless the JWT is signed by a key of who it says, for that purpose."""
+        kid = found.token.header["kid"]
+        if kid.startswith("did:"):
+            if kid.partition("#")[0] != found.signer:
+                raise Untrusted(f"the JWT's key is {shown(kid)}, which is none of {shown(found.signer)}")
+            key = await self.key(kid, purpose)
+        else:
+            document = await self.document(found.signer)
+            key = methods.key_by_thumbprint(document, found.signer, kid, purpose)
+        jws.verify(found.token, key)
+
+    async def verify_presentation(self, document: object, challenge: str | None, domain: str | None) -> None:
+        """As `verify`, for a presentation and each credential in it. Its proof must be for authentication."""
+        if isinstance(document, dict) and envelope.is_enveloped(document, "vp"):
+            token, older = envelope.unwrapped(document, "vp")
+            await self.verify_presentation_jwt(token, domain, challenge, older=older)
+            return
+        model.check_presentation(document)
+        assert isinstance(document, dict)  # noqa: S101  # just checked
+        controllers = await self._proven(document, Expected("authentication", challenge, domain))
+        holder = model.identifier(document.get("holder"))
+        if holder is not None and controllers != {holder}:
+            raise Untrusted(f"the holder is {shown(holder)}, but another one's key signed the presentation")
+        for entry in model.credentials(document):
+            await self.verify(entry)
+
+    async def verify_presentation_jwt(
+        self, token: str, audience: str | None, nonce: str | None, *, older: bool = False
+    ) -> dict[str, Any]:
+        """The presentation in a JWT, verified with each credential in it; also in the double envelope.
+
+        Audience and key are checked on each layer, which Eclipse connectors do not.
+        """
+        if older and not self._older_jwt:
+            raise RemoteProtocolError("presentations as JWT with a vp claim are not taken here")
+        inner, outer = (token, None) if older else envelope.inner_presentation(token)
+        found = envelope.read(inner, "vp", self._now(), older=older)
+        envelope.asked_for(found.token, audience, nonce)
+        await self._signed(found, "authentication")
+        if outer is not None:
+            wrapped = envelope.outer(outer, self._now())
+            envelope.asked_for(wrapped.token, audience, None)
+            if wrapped.signer != found.signer:
+                raise Untrusted("the two envelopes of the presentation are signed by different parties")
+            await self._signed(wrapped, "authentication")
+        model.check_presentation(found.document, strings=older)
+        if not older:
+            await self._workers.run("check", envelope.unclaimed(found.document))
+        for entry in model.credentials(found.document):
+            if isinstance(entry, str):
+                await self.verify_jwt(entry, older=True)
+            elif not envelope.is_enveloped(entry, "vc") and "proof" not in entry:
+                raise Untrusted("a credential in the presentation is neither enveloped nor has it a proof")
+            else:
+                await self.verify(entry)
+        return found.document
+
+    async def _proven(self, document: Mapping[str, Any], expected: Expected) -> set[str]:
+        """The DIDs whose keys made the document's proofs, each of which holds."""
+        unsecured = {key: value for key, value in document.items() if key != "proof"}
+        whole = model.proofs(document)
+        controllers = set()
+        for proof in whole:
+            suite = proofs.check(proof, expected, self._now())
+            reference = proof["verificationMethod"]
+            controllers.add(reference.partition("#")[0])
+            key = await self.key(reference, expected.purpose)
+            proofs.fits(suite, key)
+            before = list(model.earlier(proof, whole))
+            await self._verify_one(suite, {**unsecured, "proof": before} if before else unsecured, proof, key)
+        return controllers
+
+    async def _verify_one(
+        self, suite: Suite, document: Mapping[str, Any], proof: dict[str, Any], key: Public
+    ) -> None:
+        if suite.form == "sd":
+            derived = sd.read_derived(proof["proofValue"])
+            config = suites.options(proof, document, "sd")
+            labels = [[number, octets.hex()] for number, octets in derived.labels.items()]
+            digest, parts = await self._workers.run("shown", document, config, labels, derived.mandatory)
+            sd.verify(key, derived, bytes.fromhex(digest), parts)
+            return
+        found = await hashes(self._workers, suite, document, proof, key)
+        suites.verify(key, proof["proofValue"], found)
+
+    async def key(self, reference: str, purpose: str) -> Public:
+        """The key at a DID URL, for a purpose. Raises Untrusted or Unavailable."""
+        did = reference.partition("#")[0]
+        if reference in self._own:
+            return self._own[reference]
+        return methods.method_key(await self.document(did), reference, purpose)
+
+    async def document(self, did: str) -> Mapping[str, Any]:
+        """The DID document of `did`."""
+        return methods.local_document(did) or await self._resolve(did)
