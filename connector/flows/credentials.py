@@ -18,8 +18,8 @@ from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import sd, suites
 from connector.vc.proofs.suites import Suite
 
-MANDATORY = ["/issuer"]
-"""What a selective disclosure always shows, if nobody says otherwise."""
+MANDATORY = ("issuer", "validFrom", "validUntil", "issuanceDate", "expirationDate", "credentialStatus")
+"""What a selective disclosure always shows, if nobody says otherwise: nobody shall hide that it has ended."""
 DATA_INTEGRITY = "https://w3id.org/security/data-integrity/v2"
 
 
@@ -139,7 +139,7 @@ class Credentials:
         self, issuer: Issuer, document: dict[str, Any], proof: dict[str, Any], pointers: Sequence[str]
     ) -> str:
         hmac_key, once = secrets.token_bytes(32), multikey.generate("P-256")
-        always = list(pointers) or MANDATORY
+        always = list(pointers) or [f"/{name}" for name in MANDATORY if name in document]
         config = suites.options(proof, document, "sd")
         found, parts = await self.workers.run("base", document, config, always, hmac_key.hex())
         return sd.sign(issuer.private, once, hmac_key, bytes.fromhex(found), parts, always)

@@ -13,7 +13,6 @@ from typing import Any
 
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable, Untrusted
 from connector.flows.clock import iso
-from connector.jsonld.documents import loads
 from connector.store import status as rows
 from connector.store.database import Database, Transaction
 from connector.vc import credential as model
@@ -25,11 +24,10 @@ LIFETIME = 300.0
 FAILURE_LIFETIME = 5.0
 PURPOSES = ("revocation", "suspension")
 _BYTES = status.MIN_BITS // 8
-_MAX_BODY = 2 << 20
-_MAX_DEPTH = 32
 _MAX_KEPT = 64 << 20
 
-Verify = Callable[[Any], Awaitable[None]]
+Verify = Callable[[bytes], Awaitable[Mapping[str, Any]]]
+"""Gives the status list credential in a body, its proof and period verified."""
 Fetch = Callable[[str], Awaitable[bytes]]
 
 
@@ -176,8 +174,7 @@ class Statuses:
     async def _read(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
         found: StatusList | AnodeError
         try:
-            document = loads(await self._fetch(entry.url), max_bytes=_MAX_BODY, max_depth=_MAX_DEPTH)
-            await verify(document)
+            document = await verify(await self._fetch(entry.url))
             found = status.read(document, entry, min_bits=self._min_bits)
         except RemoteProtocolError as wrong:
             found = Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons)

@@ -10,6 +10,7 @@ from typing import Any
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.flows.status import Statuses
 from connector.flows.workers import Workers
+from connector.jsonld.documents import loads
 from connector.vc import credential as model
 from connector.vc import envelope, jws, methods, multikey
 from connector.vc.envelope import Enveloped
@@ -21,6 +22,9 @@ from connector.vc.proofs.proof import Expected
 from connector.vc.proofs.suites import Suite
 
 Resolve = Callable[[str], Awaitable[Mapping[str, Any]]]
+
+_MAX_LIST = 2 << 20
+_MAX_DEPTH = 32
 
 
 async def hashes(
@@ -106,7 +110,23 @@ class Verifier:
 
     async def _check_status(self, document: Mapping[str, Any], issuer: str) -> None:
         for entry in model.statuses(document):
-            await self._statuses.check(entry, issuer, self.verify)
+            await self._statuses.check(entry, issuer, self.status_list)
+
+    async def status_list(self, body: bytes) -> Mapping[str, Any]:
+        """The credential in the body of an answer: with a proof, enveloped, or a JWT of either form.
+
+        Its own status is not looked at. Raises as `verify` does.
+        """
+        if body[:1] == b"e":  # base64url of a JWT's `{"`
+            token = body.decode("ascii", "replace").strip()
+            older = "vc" in jws.parse(token).payload
+            return await self.verify_jwt(token, older=older, status=False)
+        document = loads(body, max_bytes=_MAX_LIST, max_depth=_MAX_DEPTH)
+        if envelope.is_enveloped(document, "vc"):
+            token, older = envelope.unwrapped(document, "vc")
+            return await self.verify_jwt(token, older=older, status=False)
+        await self.verify(document, status=False)
+        return dict(document)
 
     async def _signed(self, found: Enveloped, purpose: str) -> None:
         """Raise Untrusted unless the JWT is signed by a key of who it says, for that purpose."""

@@ -97,13 +97,13 @@ async def compare(path: Path, verdict: Verdict) -> None:
     entry = {"type": "BitstringStatusListEntry", "statusPurpose": "revocation", "statusListIndex": "94567"}
     entry["statusListCredential"] = LIST
     issuer = issuers["Ed25519"].did
-    await statuses.check(entry, issuer, verifier.verify)
+    await statuses.check(entry, issuer, verifier.status_list)
     number = 20_000
     best = float("inf")
     for _ in range(5):
         before = time.process_time()
         for _ in range(number):
-            await statuses.check(entry, issuer, verifier.verify)
+            await statuses.check(entry, issuer, verifier.status_list)
         best = min(best, (time.process_time() - before) / number * 1e6)
     verdict("status check from cache", best, 20, False, " µs CPU")
     await workers.close()

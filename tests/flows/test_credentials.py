@@ -473,3 +473,15 @@ async def test_a_holder_shows_a_part(world: World) -> None:
             await world.credentials.derive(document, pointers)
     with pytest.raises(RemoteProtocolError, match="matches nothing"):
         await world.credentials.issue("P-256", "ecdsa-sd-2023", GOOD, ["/nothing"])
+
+
+async def test_a_holder_can_not_hide_the_end(world: World) -> None:
+    """If nobody says otherwise, the period and the status are shown whatever the holder picks."""
+    document = {**GOOD, "validUntil": "2099-01-01T00:00:00Z"}
+    issued = await world.credentials.issue("P-256", "ecdsa-sd-2023", document, revocable=True)
+    shown = await world.credentials.derive(issued, ["/credentialSubject/id"])
+    assert shown["validUntil"] == document["validUntil"]
+    await world.verifier.verify(shown)
+    await world.statuses.set(shown["credentialStatus"][0], value=True)
+    with pytest.raises(Untrusted, match="revoked"):
+        await world.verifier.verify(shown)

@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 import pytest_asyncio
 
 from connector.errors import AnodeError, RemoteProtocolError, Untrusted
 from connector.flows.credentials import Issuer
-from connector.vc import envelope, jws, multibase, multikey
+from connector.vc import envelope, jws, multibase, multikey, status
 from tests.flows.test_credentials import NOW, World
 from tests.vc import cases
 from tests.vc.cases import GOOD, V2, changed
@@ -254,3 +255,37 @@ async def test_status_counts_in_envelopes_too(world: World) -> None:
     await world.statuses.set(entry, value=True)
     with pytest.raises(Untrusted, match="revoked"):
         await world.verifier.verify(issued)
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_status_lists_come_as_jwt_too(world: World, older: bool) -> None:
+    """A Bitstring list as `vc+jwt`, plain and enveloped, and a StatusList2021 in the older form."""
+    issuer = world.issuers["P-256"]
+    kind = status.STATUS_LIST_2021 if older else status.BITSTRING
+    entry = {**cases.ENTRY, "type": kind[0]}
+    bits = status.with_bit(bytes(16384), 8, value=True)
+    subject = {"type": kind[2], "statusPurpose": "revocation", "encodedList": status.encoded(bits, kind[0])}
+    names = {*kind, *entry, *subject} - {"id", "type"}
+    terms = {name: f"https://w3id.org/vc/status-list#{name}" for name in sorted(names)}
+    base = cases.GOOD_1_1 if older else GOOD
+    shared = {"@context": [*base["@context"], *([terms] if older else [])], "issuer": issuer.did}
+    types = ["VerifiableCredential", kind[1]]
+    listed = {**base, **shared, "id": cases.LIST, "type": types, "credentialSubject": subject}
+    if older:
+        bodies = [envelope.older_credential_jwt(listed, issuer.private, issuer.method, "urn:uuid:1").encode()]
+    else:
+        token = envelope.credential_jwt(listed, issuer.private, issuer.method)
+        bodies = [token.encode(), orjson.dumps(envelope.envelope(token, "vc"))]
+    for body in bodies:
+        world.web[cases.LIST] = body
+        verifier = world.verifying(world.lists("https://elsewhere.example"))
+        for index, outcome in (("7", None), ("8", "revoked")):
+            held = {**base, **shared, "credentialStatus": {**entry, "statusListIndex": index}}
+            make = envelope.older_credential_jwt if older else envelope.credential_jwt
+            more = ("urn:uuid:2",) if older else ()
+            signed_one = make(held, issuer.private, issuer.method, *more)
+            if outcome is None:
+                await verifier.verify_jwt(signed_one, older=older)
+            else:
+                with pytest.raises(Untrusted, match=outcome):
+                    await verifier.verify_jwt(signed_one, older=older)
