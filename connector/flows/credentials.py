@@ -140,7 +140,7 @@ class Credentials:
     ) -> str:
         hmac_key, once = secrets.token_bytes(32), multikey.generate("P-256")
         always = list(pointers) or [f"/{name}" for name in MANDATORY if name in document]
-        config = suites.options(proof, document, "sd")
+        config = suites.options(proof, document)
         found, parts = await self.workers.run("base", document, config, always, hmac_key.hex())
         return sd.sign(issuer.private, once, hmac_key, bytes.fromhex(found), parts, always)
 

@@ -34,7 +34,7 @@ async def hashes(
     signed = suites.input_of(document, proof, suite.form)
     if signed.get("@context") != document.get("@context"):
         await workers.run("check", document)  # what was added to the contexts must still mean something
-    config = suites.options(proof, signed, suite.form)
+    config = suites.options(proof, signed)
     name = suites.algorithm(multikey.kind(key))
     first, second = await workers.run("digests", suite.form, signed, config, name)
     return bytes.fromhex(first), bytes.fromhex(second)
@@ -206,7 +206,7 @@ class Verifier:
     ) -> None:
         if suite.form == "sd":
             derived = sd.read_derived(proof["proofValue"])
-            config = suites.options(proof, document, "sd")
+            config = suites.options(proof, document)
             labels = [[number, octets.hex()] for number, octets in derived.labels.items()]
             digest, parts = await self._workers.run("shown", document, config, labels, derived.mandatory)
             sd.verify(key, derived, bytes.fromhex(digest), parts)

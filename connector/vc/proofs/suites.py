@@ -58,15 +58,14 @@ def digest(octets: bytes, name: Algorithm) -> bytes:
     return (sha384 if name == "sha384" else sha256)(octets).digest()
 
 
-def options(proof: Mapping[str, Any], document: Mapping[str, Any], form: Form) -> dict[str, Any]:
+def options(proof: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     """The proof configuration of `proof`: all but the proof's value, under the document's contexts.
 
-    A `jcs` proof may carry contexts of its own (EdDSA Cryptosuites §3.3.2): those its issuer signed under.
+    `document` is what `input_of` gave. The contexts count even if a `jcs` proof does not carry them itself
+    (EdDSA Cryptosuites §3.3.5).
     """
     config = {key: value for key, value in proof.items() if key != "proofValue"}
-    if form != "jcs":
-        config["@context"] = document.get("@context")
-    return config
+    return {**config, "@context": document.get("@context")}
 
 
 def input_of(document: Mapping[str, Any], proof: Mapping[str, Any], form: Form) -> dict[str, Any]:

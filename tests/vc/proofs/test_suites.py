@@ -51,7 +51,7 @@ def config(name: str, reference: str) -> dict[str, Any]:
 def hashes(document: dict[str, Any], proof: dict[str, Any], kind: multikey.Kind) -> tuple[bytes, bytes]:
     form = suites.SUITES[proof["cryptosuite"]].form
     document = suites.input_of(document, proof, form)
-    return suites.digests(form, document, suites.options(proof, document, form), suites.algorithm(kind))
+    return suites.digests(form, document, suites.options(proof, document), suites.algorithm(kind))
 
 
 @vectors.present
