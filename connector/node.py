@@ -14,7 +14,7 @@ from connector.config import Config, Limits
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
 from connector.errors import LocalProtocolError, NotFound, Unavailable
-from connector.flows import ids, negotiate, transfer
+from connector.flows import ids, negotiate, older_proofs, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.clock import Clock
@@ -25,6 +25,7 @@ from connector.flows.events import Events
 from connector.flows.exchange import Conduct, Exchange, Reaction
 from connector.flows.identify import Identity, SelfIssued
 from connector.flows.negotiate import Negotiation, Negotiations
+from connector.flows.older_proofs import OlderProofs
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
@@ -165,6 +166,7 @@ class Node:
         await self.client.close()
         await self.upstream.close()
         await self.credentials.workers.close()
+        await self.verifier.close()
         await self.db.close()
         self.audit.close()
 
@@ -191,7 +193,8 @@ class Node:
         )
         workers = Workers()
         own = {issuer.method: issuer.private.public_key() for issuer in issuers.values()}
-        verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, own)
+        older = OlderProofs(Workers(number=1, program=older_proofs.PROGRAM))
+        verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, own, older_proofs=older)
         return Credentials(issuers, workers, self.clock.now, statuses), verifier
 
     def did_document(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from connector.errors import AnodeError, RemoteProtocolError, Untrusted
+from connector.errors import AnodeError, RemoteProtocolError, Unavailable, Untrusted
 from connector.jsonld import graph
 from connector.vc.proofs import sd, suites
 
@@ -49,20 +49,22 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "derived": _derived,
     "shown": _shown,
 }
-ERRORS: Mapping[str, type[AnodeError]] = {error.code: error for error in (RemoteProtocolError, Untrusted)}
+ERRORS: Mapping[str, type[AnodeError]] = {
+    error.code: error for error in (RemoteProtocolError, Untrusted, Unavailable)
+}
 
 
 def main() -> None:
     """Answer frames until the node closes the pipe."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    _write(sink, {"ready": True})
+    write(sink, {"ready": True})
     while head := source.read(4):
         body = source.read(int.from_bytes(head, "big"))
         used = resource.getrusage(resource.RUSAGE_SELF)
         ceiling = int(used.ru_utime + used.ru_stime) + _SPARE_SECONDS
         resource.setrlimit(resource.RLIMIT_CPU, (ceiling, resource.RLIM_INFINITY))
-        _write(sink, answer(body))
+        write(sink, answer(body))
 
 
 def answer(body: bytes) -> dict[str, Any]:
@@ -79,7 +81,8 @@ def answer(body: bytes) -> dict[str, Any]:
         }
 
 
-def _write(sink: BinaryIO, value: dict[str, Any]) -> None:
+def write(sink: BinaryIO, value: dict[str, Any]) -> None:
+    """Send a frame."""
     body = orjson.dumps(value)
     sink.write(len(body).to_bytes(4, "big") + body)
     sink.flush()

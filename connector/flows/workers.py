@@ -29,10 +29,17 @@ class Workers:
     """Runs operations of `connector.flows.worker`, each in a process of its own while it lasts.
 
     `number` processes at most, started when first needed; `deadline` seconds for an operation; `waiting`:
-    how many may queue before the next is told to come back.
+    how many may queue before the next is told to come back. `program` is the module whose `main` they run.
     """
 
-    def __init__(self, number: int = NUMBER, deadline: float = DEADLINE, waiting: int = WAITING) -> None:
+    def __init__(
+        self,
+        number: int = NUMBER,
+        deadline: float = DEADLINE,
+        waiting: int = WAITING,
+        program: str = "connector.flows.worker",
+    ) -> None:
+        self._program = program
         self._places = asyncio.Semaphore(number)
         self._deadline = deadline
         self._waiting = waiting + number
@@ -96,7 +103,7 @@ class Workers:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            "from connector.flows.worker import main; main()",
+            f"from {self._program} import main; main()",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={"PATH": os.defpath, "PYTHONPATH": _SOURCE, "LC_ALL": "C.UTF-8"},
