@@ -28,7 +28,7 @@ _SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseProof:
     """A base proof taken apart."""
 
     signature: bytes
@@ -39,7 +39,7 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
+class DerivedProof:
     """A derived proof taken apart. `labels`: number of a canonical label → HMAC."""
 
     signature: bytes
@@ -122,18 +122,18 @@ def sign(
     return multibase.encode("u", BASE + cbor.dumps(value))
 
 
-def read_base(value: object) -> Base:
+def read_base(value: object) -> BaseProof:
     """A base proof's value taken apart. Raises RemoteProtocolError."""
     items = _items(value, BASE)
     match items:
         case [bytes(s), bytes(p), bytes(h), list(sigs), list(pointers)] if (
             len(h) == 32 and _sound(s, p, sigs) and all(isinstance(pointer, str) for pointer in pointers)
         ):
-            return Base(s, p, h, sigs, pointers)
+            return BaseProof(s, p, h, sigs, pointers)
     raise RemoteProtocolError("the base proof's CBOR does not hold what an ecdsa-sd-2023 base proof holds")
 
 
-def read_derived(value: object) -> Derived:
+def read_derived(value: object) -> DerivedProof:
     """A derived proof's value taken apart. Raises RemoteProtocolError, also for a base proof."""
     items = _items(value, DERIVED)
     match items:
@@ -142,13 +142,15 @@ def read_derived(value: object) -> Derived:
             and all(isinstance(k, int) and isinstance(v, bytes) and len(v) == 32 for k, v in labels.items())
             and all(isinstance(index, int) for index in mandatory)
         ):
-            return Derived(s, p, sigs, labels, mandatory)
+            return DerivedProof(s, p, sigs, labels, mandatory)
     raise RemoteProtocolError(
         "the derived proof's CBOR does not hold what an ecdsa-sd-2023 derived proof holds"
     )
 
 
-def derived(base: Base, labels: Mapping[int, bytes], mandatory: Sequence[int], wanted: Sequence[int]) -> str:
+def derived(
+    base: BaseProof, labels: Mapping[int, bytes], mandatory: Sequence[int], wanted: Sequence[int]
+) -> str:
     """A derived proof's value. Raises RemoteProtocolError: the base proof has not the signatures for it."""
     if wanted and max(wanted) >= len(base.signatures):
         raise RemoteProtocolError("the base proof has fewer signatures than the document has statements")
@@ -157,7 +159,7 @@ def derived(base: Base, labels: Mapping[int, bytes], mandatory: Sequence[int], w
     return multibase.encode("u", DERIVED + cbor.dumps(value))
 
 
-def verify(key: Public, proof: Derived, config_hash: bytes, parts: Parts) -> None:
+def verify(key: Public, proof: DerivedProof, config_hash: bytes, parts: Parts) -> None:
     """Raise Untrusted unless the issuer's `key` stands behind each statement of a derived document."""
     mandatory, optional = parts
     if len(optional) != len(proof.signatures):
