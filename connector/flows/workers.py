@@ -106,6 +106,7 @@ class Workers:
             f"from {self._program} import main; main()",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,  # a stranger's document decides what a parser says there
             env={"PATH": os.defpath, "PYTHONPATH": _SOURCE, "LC_ALL": "C.UTF-8"},
             start_new_session=True,  # the terminal's Ctrl-C is the node's to handle
             limit=_MAX_ANSWER,

@@ -128,15 +128,19 @@ def _parsed(text: bytes, form: ox.RdfFormat) -> list[ox.Quad]:
         return list(ox.parse(text, format=form, base_iri=_BASE if form == ox.RdfFormat.JSON_LD else None))
     except (SyntaxError, ValueError, TypeError) as wrong:
         raise RemoteProtocolError(f"the document is not sound JSON-LD: {str(wrong.args[0])[:300]}") from None
+    except BaseException as wrong:
+        # pyo3's own, which is no Exception and can't be imported.
+        if type(wrong).__name__ != "PanicException":
+            raise
+        raise RemoteProtocolError("the document is JSON-LD that the parser can't work with") from None
 
 
 def _by_pyld(document: dict[str, Any]) -> list[ox.Quad]:
     jsonld = contexts.pyld()
     options = {"base": _BASE, "rdfDirection": "i18n-datatype", "format": "application/n-quads"}
     try:
-        expanded = jsonld.expand(document, {"base": _BASE})
-        _check_iris(expanded)
-        quads = jsonld.to_rdf(expanded, options)
+        _check_iris(jsonld.expand(document, {"base": _BASE}))
+        quads = jsonld.to_rdf(document, options)  # not of what was expanded: PyLD loses some of it then
     except (jsonld.JsonLdError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as wrong:
         # PyLD checks syntax by falling over it in places, hence the plain Python errors.
         raise RemoteProtocolError(f"the document is not sound JSON-LD: {str(wrong)[:300]}") from None

@@ -23,7 +23,7 @@ VOCABULARY = "urn:x-anode-undefined:"
 _MAX_INTEGER = 2**53
 _KEYWORD = re.compile(r"@[A-Za-z]+")
 _CONTAINERS = {"@set", "@graph"}
-_COUNTED = {"@context", "@id", "@type", "@value", "@language", "@list"}
+_COUNTED = {"@context", "@id", "@type", "@value", "@language"}
 
 
 class Surveyed(NamedTuple):
@@ -63,10 +63,14 @@ class Context(NamedTuple):
 
 def inline(context: Any) -> Context:
     """A document's own `@context` with addresses replaced. Raises RemoteProtocolError."""
+    return _inline(context, _foreign)
+
+
+def _inline(context: Any, check: Callable[[str, Any], None]) -> Context:
     if isinstance(context, str):
         return _held(context)
     if isinstance(context, list):
-        parts = [inline(part) for part in context]
+        parts = [_inline(part, check) for part in context]
         whole = Context([entry for part in parts for entry in part.value], plain=True)
         for part in parts:
             whole = whole.within(part)
@@ -75,7 +79,11 @@ def inline(context: Any) -> Context:
         raise RemoteProtocolError(
             f"an entry of @context is {str(context)[:40]}, neither an address nor terms"
         )
-    return _definitions(context, _foreign)
+    return _definitions(context, check)
+
+
+def _ours(name: str, definition: Any) -> None:
+    """Contexts that we hold may do what they like."""
 
 
 def _foreign(name: str, definition: Any) -> None:
@@ -109,14 +117,21 @@ def _definitions(context: dict[str, Any], check: Callable[[str, Any], None]) -> 
             continue
         container = definition.get("@container", [])
         kinds = set(container if isinstance(container, list) else [container])
-        if not kinds <= _CONTAINERS or {"@language", "@direction", "@nest"} & definition.keys():
+        # pyoxigraph 0.5 gives up, with all of its process, on some values of graph terms: those of strangers
+        # go another way.
+        if (
+            not kinds <= (_CONTAINERS - {"@graph"} if check is _foreign else _CONTAINERS)
+            or {"@language", "@direction", "@nest"} & definition.keys()
+        ):
             found = found._replace(plain=False)
         if definition.get("@type") == "@json":
             found = found._replace(literals=found.literals | {name})
         if "@context" in definition:
             scoped = definition["@context"]
             # A scoped null forgets the vocabulary that finds what is undefined: put it there again.
-            inner = Context([None, {"@vocab": VOCABULARY}], True) if scoped is None else inline(scoped)
+            inner = (
+                Context([None, {"@vocab": VOCABULARY}], True) if scoped is None else _inline(scoped, check)
+            )
             definition = {**definition, "@context": inner.value}
             found = found.within(inner)._replace(scoped=found.scoped | inner.scoped | {name})
         terms[name] = definition
@@ -132,8 +147,12 @@ def _held(url: str) -> Context:
             f"this node does not hold the context {url[:200]!r}, and fetches none"
         ) from None
     if isinstance(context, list):
-        return inline(context)
-    return _definitions(context, lambda *_: None)
+        return _inline(context, _ours)
+    return _definitions(context, _ours)
+
+
+def _has_object(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_has_object, value)))
 
 
 class _Walk:
@@ -167,7 +186,7 @@ class _Walk:
             if key == "@context":
                 continue
             if key.startswith("@") and _KEYWORD.fullmatch(key):
-                if key not in _COUNTED | {"@direction", "@index"}:
+                if key not in _COUNTED | {"@list", "@direction", "@index"}:
                     raise RemoteProtocolError(f"{key} is not taken in a signed document")
                 self.counted = self.counted and key in _COUNTED
             elif key.startswith(("@", "_:")):
@@ -177,6 +196,9 @@ class _Walk:
                 leaves += 1
                 self._literal(value, depth)
                 continue
+            if key in outer.scoped and _has_object(value):
+                # pyoxigraph 0.5 reads terms below such a property otherwise than jsonld.js and PyLD do.
+                self.counted = False
             copy[key], found = self._value(key, value, outer, depth + 1)
             if key in ("id", "@id", "@value", "@language"):
                 continue
@@ -191,9 +213,6 @@ class _Walk:
             copy, leaves = self.node(value, outer, depth)
             if "@value" in value:
                 return copy, 1
-            if "@list" in value:
-                items = value["@list"] if isinstance(value["@list"], list) else [value["@list"]]
-                return copy, 1 + leaves + len(items)
             return copy, 1 + leaves
         if isinstance(value, list):
             if depth > MAX_DEPTH:
