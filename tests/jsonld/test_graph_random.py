@@ -1,7 +1,7 @@
 """Random documents: what is accepted has the quads that PyLD alone finds, whichever way it went.
 
-This found that pyoxigraph forgets all but the last of several type-scoped contexts, reads property-scoped ones
-in its own way, and gives up with its process on graph terms: such documents go through PyLD instead.
+pyoxigraph reads property-scoped contexts below a scoped type in its own way, forgets all but the last of
+several type-scoped ones, and gives up with its process on graph terms: such documents go through PyLD.
 """
 
 import random
