@@ -207,8 +207,15 @@ class Dataspace:
     """Nodes that can reach each other over a simulated network."""
 
     def __init__(
-        self, folder: Path, number: int, seed: int = 0, weather: Weather | None = None, **files: Any
+        self,
+        folder: Path,
+        number: int,
+        seed: int = 0,
+        weather: Weather | None = None,
+        by_hand: Callable[[int], bool] = lambda index: False,
+        **files: Any,
     ) -> None:
+        """`by_hand` says which nodes leave every decision in a negotiation to their operators."""
         self.clock = SimulatedClock()
         self.network = Network(self.clock, random.Random(seed), weather or Weather())
         self.nodes: list[Node] = []
@@ -221,6 +228,7 @@ class Dataspace:
                 transport=self.network,
                 new_id=lambda: f"urn:uuid:{next(ids):032x}",
                 jitter=random.Random(seed + index),
+                negotiate=(lambda tx, process, now: None) if by_hand(index) else None,
             )
             node = Node(config, parts)
             self.nodes.append(node)
@@ -260,7 +268,12 @@ class Dataspace:
         ]
 
     def pairs(self, subject: Subject) -> list[tuple[Process, Process | None]]:
-        """Each consumer's process with its provider's."""
-        found = self.processes(subject)
-        providers = {p.peer_pid: p for _, p in found if p.role is Role.PROVIDER}
-        return [(p, providers.get(p.pid)) for _, p in found if p.role is Role.CONSUMER]
+        """Each consumer's process with its provider's; then those of providers that no consumer knows of."""
+        found = [process for _, process in self.processes(subject)]
+        providers = {p.pid: p for p in found if p.role is Role.PROVIDER}
+        by_consumer = {p.peer_pid: p for p in providers.values() if p.peer_pid is not None}
+        pairs: list[tuple[Process, Process | None]] = []
+        for consumer in (p for p in found if p.role is Role.CONSUMER):
+            provider = by_consumer.get(consumer.pid) or providers.get(consumer.peer_pid or "")
+            pairs.append((consumer, provider and providers.pop(provider.pid)))
+        return [*pairs, *((p, None) for p in providers.values())]
