@@ -52,12 +52,12 @@ def routes() -> list[web.RouteDef]:
 
 async def data(request: web.Request) -> web.StreamResponse:
     """The dataset that the token opens, decided for this very request."""
-    node = request.app[NODE]
+    node, headers = request.app[NODE], request.headers
     for name in ASKED_ON:
-        if not request.headers.get(name, "").isprintable():  # bytes that are not UTF-8 come as surrogates
+        if name in headers and not headers[name].isprintable():  # bytes that are not UTF-8 come as surrogates
             raise RemoteProtocolError(f"The {name} header is not text.")
-    about = {"method": request.method, "range": request.headers.get("Range"), "from": request.remote}
-    grant = await node.data.open(request.headers.get("Authorization"), about)
+    about = {"method": request.method, "range": headers.get("Range"), "from": request.remote}
+    grant = await node.data.open(headers.get("Authorization"), about)
     source = node.sources.of(grant.dataset)
     if source.body is not None:
         return _inline(request, source, source.body)
