@@ -103,12 +103,21 @@ class ContractAgreementVerificationMessage(_Bound):
     does = Kind.VERIFY
 
 
-class _Ending(_Bound):
+class Ending(_Bound):
+    """A message that stops or ends a process, with its reasons."""
+
     code: str | None = Field(default=None, max_length=512)
     reason: Reason | None = None
 
+    @property
+    def why(self) -> str:
+        """The reasons as a sentence, in plain JSON or JSON-LD; or that there are none."""
+        texts = (r.get("@value", r) if isinstance(r, dict) else r for r in self.reason or [])
+        without = f"The peer ended it{f' ({self.code})' if self.code else ''} without a reason."
+        return ("; ".join(map(str, texts)) or without)[:2000]
 
-class ContractNegotiationTerminationMessage(_Ending):
+
+class ContractNegotiationTerminationMessage(Ending):
     """Either side leaves the negotiation. Section 7.2.6."""
 
     type = "ContractNegotiationTerminationMessage"
@@ -138,7 +147,7 @@ class TransferStartMessage(_Bound):
     does = Kind.START
 
 
-class TransferSuspensionMessage(_Ending):
+class TransferSuspensionMessage(Ending):
     """Data stops for now. Section 9.2.3."""
 
     type = "TransferSuspensionMessage"
@@ -154,7 +163,7 @@ class TransferCompletionMessage(_Bound):
     does = Kind.COMPLETE
 
 
-class TransferTerminationMessage(_Ending):
+class TransferTerminationMessage(Ending):
     """Either side ends the transfer. Section 9.2.5."""
 
     type = "TransferTerminationMessage"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from connector.dsp import process as core
-from connector.dsp.messages import Message, path
+from connector.dsp.messages import Ending, Message, path
 from connector.dsp.process import Process, Table
 from connector.dsp.terms import Kind, Role, State, Subject
 from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError, Unavailable
@@ -359,5 +359,4 @@ def _stands(table: Table, process: Process, kind: Kind) -> bool:
 
 
 def _note(message: Message) -> str | None:
-    reason = getattr(message, "reason", None)
-    return None if not reason else "; ".join(str(r) for r in reason)[:1000]
+    return message.why[:1000] if isinstance(message, Ending) and message.reason else None

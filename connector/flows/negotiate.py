@@ -74,7 +74,7 @@ class Negotiation:
         if isinstance(message, messages.ContractAgreementMessage):
             return self._take_agreement(tx, process, message, now)
         if isinstance(message, messages.ContractNegotiationTerminationMessage):
-            return replace(process, reason=_reason(message))
+            return replace(process, reason=message.why)
         return process
 
     def _take_offer(
@@ -311,10 +311,3 @@ class Negotiations:
             _read(offer, "Offer")
         content = {"offer": offer, "by_hand": True}
         return await self._exchange.send(Subject.NEGOTIATION, pid, Move(kind, reason, content))
-
-
-def _reason(message: Any) -> str:
-    said = "; ".join(str(r.get("@value", r) if isinstance(r, dict) else r) for r in message.reason or [])
-    return (said or f"The peer ended it{f' ({message.code})' if message.code else ''} without a reason.")[
-        :2000
-    ]

@@ -79,8 +79,7 @@ class Transfer:
             if message.data_address is not None:
                 return _with_address(process, message.data_address, now)
         if isinstance(message, messages.TransferTerminationMessage):
-            said = "; ".join(str(r) for r in message.reason or [])
-            return replace(process, reason=(said or "The peer ended it without a reason.")[:2000])
+            return replace(process, reason=message.why)
         return process
 
     def _take_request(
