@@ -45,7 +45,7 @@ class Terms:
     def visible_to(self, participant: str, now: float) -> bool:
         """Whether the participant sees offers under this policy now."""
         facts = Facts(now, participant, now)
-        return self.access.decide(facts).permitted and self.contract.decide(facts).permitted
+        return self.access.decide(facts).permitted and self.contract.possible(facts)
 
     def decide(self, participant: str, now: float) -> Decision:
         """Whether an agreement made now would allow use now."""

@@ -29,13 +29,15 @@ from connector.odrl.model import (
     parse,
     to_document,
 )
-from connector.odrl.operands import DATE_TIME, ELAPSED_TIME, PARTICIPANT
+from connector.odrl.operands import CREDENTIAL, DATE_TIME, ELAPSED_TIME, PARTICIPANT
 from connector.yamlfile import Document, Where
 
 _BLOCKS = ("offer", "allow", "when")
 _ACTIONS = ("use",)
 _CONNECTIVES: dict[str, Connective] = {"any": "or", "all": "and", "one": "xone"}
-_CONDITIONS = ("from", "until", "for", "participant", *_CONNECTIVES)
+_AUDIENCES = ("partners", "credential")
+_CONDITIONS = ("from", "until", "for", "participant", "credential", *_CONNECTIVES)
+_CREDENTIAL = re.compile(r"[A-Z][A-Za-z0-9]{0,99}|[a-z][a-z0-9+.-]*:[^\s]{1,500}")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _SPAN = re.compile(r"([1-9][0-9]{0,5}) ?(second|minute|hour|day|week|month|year)s?\Z")
@@ -127,17 +129,16 @@ class _Reader:
         elif blocks["allow"] not in _ACTIONS:
             self._unknown(blocks["allow"], _ACTIONS, (*where, "allow"), "action")
         conditions = self._conditions(blocks["when"], (*where, "when")) if "when" in blocks else ()
-        seen_by = (Constraint(PARTICIPANT, "isAnyOf", who),) if who else ()
-        access = Policy("Set", f"{id_}/access", permission=(Rule("use", seen_by),))
+        access = Policy("Set", f"{id_}/access", permission=(Rule("use", who),))
         contract = Policy("Set", id_, permission=(Rule("use", conditions),))
         if len(self._problems) == before:
             for policy in (access, contract):
                 self._self_check(policy, where)
-        to = f"to {_or(who, 'and')} only" if who else "to everyone"
-        sentence = f"Offered {to}. {explain(contract)}"
+        sentence = f"Offered {_audience(who)}. {explain(contract)}"
         return Authored(id_, access, contract, sentence, self._document.place(*where))
 
-    def _offer(self, blocks: dict[str, Any], where: Where) -> tuple[str, ...]:
+    def _offer(self, blocks: dict[str, Any], where: Where) -> tuple[Constraint, ...]:
+        """The conditions for seeing the offer: of several all must hold."""
         if "offer" not in blocks:
             self._wrong(
                 where, "`offer` is missing; write `offer: everyone` or `offer: {partners: [did:...]}`"
@@ -147,10 +148,26 @@ class _Reader:
         if value == "everyone":
             return ()
         if not isinstance(value, dict):
-            self._unknown(value, ("everyone", "partners"), where, "audience")
+            self._unknown(value, ("everyone", *_AUDIENCES), where, "audience")
             return ()
-        self._known_words(value, ("partners",), where, "audience")
-        return self._participants(value.get("partners"), (*where, "partners"))
+        self._known_words(value, _AUDIENCES, where, "audience")
+        who: list[Constraint] = []
+        if "partners" in value or not value:
+            partners = self._participants(value.get("partners"), (*where, "partners"))
+            who.append(Constraint(PARTICIPANT, "isAnyOf", partners))
+        if "credential" in value:
+            who.append(self._credential(value["credential"], (*where, "credential")))
+        return tuple(who)
+
+    def _credential(self, value: Any, where: Where) -> Constraint:
+        """One of these credentials."""
+        types = value if isinstance(value, list) else [value]
+        for n, type_ in enumerate(types):
+            if not isinstance(type_, str) or not _CREDENTIAL.fullmatch(type_):
+                self._wrong((*where, n), "must be a credential's type, such as MembershipCredential")
+        if not types:
+            self._wrong(where, "names no credential; write at least one type")
+        return Constraint(CREDENTIAL, "isAnyOf", tuple(map(str, types)))
 
     def _participants(self, value: Any, where: Where) -> tuple[str, ...]:
         names = value if isinstance(value, list) else [value]
@@ -181,6 +198,8 @@ class _Reader:
             return LogicalConstraint(_CONNECTIVES[word], self._conditions(value, where))
         if word == "participant":
             return Constraint(PARTICIPANT, "isAnyOf", self._participants(value, where))
+        if word == "credential":
+            return self._credential(value, where)
         if word == "for":
             match = _SPAN.match(value) if isinstance(value, str) else None
             if match:
@@ -233,6 +252,17 @@ class _Reader:
     def _wrong(self, where: Where, what: str) -> None:
         name = f"policy {where[0]}: " if where else ""
         self._problems.append(f"{self._document.place(*where)}: {name}{what}")
+
+
+def _audience(who: Sequence[Constraint]) -> str:
+    """Who sees the offer, in plain English, with names: for this node's operator."""
+    parts = []
+    for constraint in who:
+        listed = constraint.right_operand
+        names = [str(name) for name in (listed if isinstance(listed, tuple) else (listed,))]
+        named = constraint.left_operand == PARTICIPANT
+        parts.append(f"to {_or(names, 'and')} only" if named else f"to holders of a {_or(names)} only")
+    return " and ".join(parts) or "to everyone"
 
 
 def _odrl(iri: str) -> str:

@@ -6,6 +6,7 @@ and always forbids when it stands in a prohibition. Of several permissions any o
 constraints must all hold; a prohibition wins over every permission. A counterparty's policy never raises.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -73,6 +74,8 @@ class Compiled:
     _allows: Holds
     _why: Callable[[Facts], list[Reason]]
     _turns: tuple[Callable[[Facts], tuple[float, ...]], ...]
+    credentials: frozenset[str] = frozenset()
+    """Types of credentials that the decision may depend on: what a participant is to be asked for."""
 
     def decide(self, facts: Facts) -> Decision:
         """Whether the policy allows it, from these facts."""
@@ -82,6 +85,10 @@ class Compiled:
             return PERMITTED
         return Decision(False, tuple(self._why(facts)[:MAX_REASONS]))
 
+    def possible(self, facts: Facts) -> bool:
+        """Whether it may be allowed once facts that are missing are known."""
+        return facts.action == self.action and self._allows(facts) is not False
+
     def next_change(self, facts: Facts) -> float | None:
         """The first moment after `facts.now` at which the answer is another; None if time won't change it.
 
@@ -89,7 +96,7 @@ class Compiled:
         """
         if facts.action != self.action:
             return None
-        moments = sorted({t for turns in self._turns for t in turns(facts) if t > facts.now})
+        moments = sorted({t for turns in self._turns for t in turns(facts) if facts.now < t < math.inf})
         if len(moments) > _MANY_TURNS:  # trying them all would cost their square
             return moments[0]
         now = self._allows(facts) is True
@@ -134,7 +141,8 @@ def compile_policy(policy: Policy, action: str = "use", known: Mapping[str, Oper
     if forbids:
         allows = _unless([node.holds for node in forbids], allows)
     turns = tuple(turn for node in (*grants, *forbids) for turn in node.turns)
-    return Compiled(action, tuple(problems), allows, why, turns)
+    credentials = _credentials((*grants, *forbids))
+    return Compiled(action, tuple(problems), allows, why, turns, credentials)
 
 
 @lru_cache(maxsize=1024)
@@ -159,6 +167,11 @@ class _Node:
     why: Callable[[Facts], list[Reason]]
     problems: tuple[Reason, ...] = ()
     turns: tuple[Callable[[Facts], tuple[float, ...]], ...] = ()
+    credentials: frozenset[str] = frozenset()
+
+
+def _credentials(nodes: Sequence[_Node]) -> frozenset[str]:
+    return frozenset().union(*(node.credentials for node in nodes))
 
 
 def _never(_: Facts) -> bool:
@@ -248,7 +261,7 @@ def _constraint(constraint: Constraint | LogicalConstraint, path: str, known: Ma
     except ValueError as error:
         return _unusable("unreadable-value", path, f"{operand.name}: {error}.", constraint)
     why = _unsatisfied(condition, path, left, constraint.operator)
-    return _Node(path, condition.holds, why, (), (condition.changes,))
+    return _Node(path, condition.holds, why, (), (condition.changes,), condition.credentials)
 
 
 def _unusable(code: str, path: str, text: str, constraint: Constraint | None) -> _Node:
@@ -285,15 +298,18 @@ def _joined(connective: Connective, parts: Sequence[_Node], path: str) -> _Node:
     problems = tuple(problem for part in parts for problem in part.problems)
     usable = [part for part in parts if part.holds is not _never]
     turns = tuple(turn for part in usable for turn in part.turns)
+    asked = _credentials(usable)
     if connective == "or":
         if not usable:
             return _Node(path, _never, lambda _: list(problems), problems)
-        return _Node(path, _any([p.holds for p in usable]), _all_reasons(parts), problems, turns)
+        return _Node(path, _any([p.holds for p in usable]), _all_reasons(parts), problems, turns, asked)
     if len(usable) < len(parts):
         return _Node(path, _never, lambda _: list(problems), problems)
     if connective == "xone":
-        return _Node(path, _one([p.holds for p in usable]), _xone_reasons(parts, path), problems, turns)
-    return _Node(path, _all([p.holds for p in usable]), _all_reasons(parts), problems, turns)
+        return _Node(
+            path, _one([p.holds for p in usable]), _xone_reasons(parts, path), problems, turns, asked
+        )
+    return _Node(path, _all([p.holds for p in usable]), _all_reasons(parts), problems, turns, asked)
 
 
 def _all_reasons(parts: Sequence[_Node]) -> Callable[[Facts], list[Reason]]:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from connector.odrl import moments
 from connector.odrl.model import ODRL, Operator, Value, short, text_of
@@ -19,6 +19,7 @@ ANODE = "https://w3id.org/anode/v1/"
 DATE_TIME = ODRL + "dateTime"
 ELAPSED_TIME = ODRL + "elapsedTime"
 PARTICIPANT = ANODE + "participant"
+CREDENTIAL = ANODE + "credential"
 IN_FORCE_DATE = EDC + "inForceDate"
 
 _ODRL_OPERANDS = frozenset(
@@ -77,6 +78,29 @@ def iri(left_operand: str) -> str:
     return left_operand
 
 
+class Claim(NamedTuple):
+    """A verified credential of the participant, as policies see it: it counts before `until`."""
+
+    type: str
+    issuer: str
+    subject: Mapping[str, Any]
+    until: float = math.inf
+
+
+class Claims(NamedTuple):
+    """What a participant has proved, by credential type.
+
+    An empty entry says that it was asked and has presented none; no entry, that it was not asked. `issuers`
+    are those whose credentials of a type are believed, and who could give one.
+    """
+
+    held: Mapping[str, tuple[Claim, ...]] = MappingProxyType({})
+    issuers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+NO_CLAIMS = Claims()
+
+
 class Facts(NamedTuple):
     """What a decision is made from. Times are epoch seconds.
 
@@ -88,6 +112,7 @@ class Facts(NamedTuple):
     participant: str
     agreed_at: float | None = None
     action: str = "use"
+    claims: Claims = NO_CLAIMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +121,8 @@ class Condition:
 
     `holds` is None when the facts don't tell. `says` is the condition in plain English, after "may be used";
     `public` the same without what is only the provider's business. `refusal(facts, redacted)` is a sentence.
-    `changes` are the instants at which `holds` may turn, those past included.
+    `changes` are the instants at which `holds` may turn, those past included. `credentials` are the types
+    that it looks for among the claims.
     """
 
     holds: Callable[[Facts], bool | None]
@@ -105,6 +131,7 @@ class Condition:
     seen: Callable[[Facts], str]
     refusal: Callable[[Facts, bool], str]
     changes: Callable[[Facts], tuple[float, ...]]
+    credentials: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +271,46 @@ def _participant(operator: Operator, value: Value) -> Condition:
     )
 
 
+def _credential(operator: Operator, value: Value) -> Condition:
+    types = tuple(sorted(set(map(text_of, _flat(value)))))
+    if not types or (operator == "eq" and len(types) != 1):
+        raise ValueError("must name one credential" if operator == "eq" else "must name credentials")
+    every = operator == "isAllOf"
+    listed = f" {'and' if every else 'or'} ".join(types)
+
+    def proved(facts: Facts, type_: str) -> bool | None:
+        claims = facts.claims.held.get(type_)
+        return None if claims is None else any(claim.until > facts.now for claim in claims)
+
+    def holds(facts: Facts) -> bool | None:
+        found = [proved(facts, type_) for type_ in types]
+        if (not every) in found:  # one that decides: a yes among any, a no among all
+            return not every
+        return None if None in found else every
+
+    def refusal(facts: Facts, _: bool) -> str:
+        from_whom = sorted({i for type_ in types for i in facts.claims.issuers.get(type_, ())})
+        ask = f" from {' or '.join(from_whom)}" if from_whom else ""
+        return (
+            f"The permission needs a {listed}; {facts.participant} has presented none that is valid now: "
+            f"get one{ask}, and present it."
+        )
+
+    def seen(facts: Facts) -> str:
+        return " and ".join(t for t in types if proved(facts, t)) or "none of these"
+
+    says = f"by holders of a {listed}"
+    return Condition(
+        holds=holds,
+        says=says,
+        public=says,
+        seen=seen,
+        refusal=refusal,
+        changes=lambda facts: tuple(c.until for t in types for c in facts.claims.held.get(t, ())),
+        credentials=frozenset(types),
+    )
+
+
 def _flat(value: Value) -> list[str]:
     return [text for item in value for text in _flat(item)] if isinstance(value, tuple) else [text_of(value)]
 
@@ -253,6 +320,7 @@ OPERANDS: Mapping[str, Operand] = MappingProxyType(
         DATE_TIME: Operand("date and time", ("lt", "lteq", "gt", "gteq", "eq", "neq"), _date_time),
         ELAPSED_TIME: Operand("time since the agreement", ("lt", "lteq", "gt", "gteq"), _elapsed_time),
         IN_FORCE_DATE: Operand("date in force", ("lt", "lteq", "gt", "gteq", "eq", "neq"), _in_force_date),
+        CREDENTIAL: Operand("credential", ("eq", "isAnyOf", "isAllOf"), _credential),
         PARTICIPANT: Operand("participant", ("eq", "neq", "isAnyOf", "isNoneOf"), _participant),
     }
 )

@@ -10,7 +10,7 @@ from connector.odrl.compile import compile_policy
 from connector.odrl.explain import explain
 from connector.odrl.model import offer, parse, to_document
 from connector.odrl.moments import instant
-from connector.odrl.operands import Facts
+from connector.odrl.operands import Claim, Claims, Facts
 from connector.resources import folder
 
 
@@ -53,6 +53,28 @@ def test_who_may_see_an_offer(tmp_path):
     for who, seen in (("did:web:p.example", ["a", "b"]), ("did:web:q.example", ["a"])):
         assert [id_ for id_, access in see.items() if access.decide(Facts(0.0, who)).permitted] == seen
     assert policies["b"].sentence == "Offered to did:web:p.example only. The data may be used."
+
+
+def test_an_offer_for_holders_of_a_credential(tmp_path):
+    """`credential` shows the offer to those who have presented one; in `when` it is part of the contract."""
+    text = """
+a: {offer: {credential: RecyclerCredential, partners: did:web:p.example}, allow: use}
+b: {offer: everyone, allow: use, when: [credential: [RecyclerCredential, RepairerCredential]]}
+"""
+    policies = load([written(tmp_path, text)])
+    recycler = Claims({"RecyclerCredential": (Claim("RecyclerCredential", "did:web:i.example", {}),)})
+    access = compile_policy(policies["a"].access)
+    assert not access.decide(Facts(0.0, "did:web:p.example")).permitted
+    assert access.decide(Facts(0.0, "did:web:p.example", claims=recycler)).permitted
+    assert not access.decide(Facts(0.0, "did:web:q.example", claims=recycler)).permitted
+    assert policies["a"].sentence == (
+        "Offered to did:web:p.example only and to holders of a RecyclerCredential only. The data may be used."
+    )
+    contract = compile_policy(policies["b"].contract)
+    assert contract.credentials == {"RecyclerCredential", "RepairerCredential"}
+    assert contract.decide(Facts(0.0, "did:web:q.example", claims=recycler)).permitted
+    with pytest.raises(InvalidFile, match="must be a credential's type, such as MembershipCredential"):
+        load([written(tmp_path, "c: {offer: {credential: recycler}, allow: use}")])
 
 
 def test_conditions_become_odrl(tmp_path):

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from connector.odrl.compile import Facts, compile_policy, compiled_for
 from connector.odrl.model import OPERATORS, agreement, parse
-from connector.odrl.operands import IN_FORCE_DATE, OPERANDS, PARTICIPANT, Condition, Operand
+from connector.odrl.operands import (
+    CREDENTIAL,
+    IN_FORCE_DATE,
+    OPERANDS,
+    PARTICIPANT,
+    Claim,
+    Claims,
+    Condition,
+    Operand,
+)
 
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC).timestamp()
 ME = "did:web:me.example"
@@ -26,6 +35,10 @@ def for_(span="P90D", how="lteq"):
 
 def participant(*names, how="isAnyOf"):
     return {"leftOperand": PARTICIPANT, "operator": how, "rightOperand": list(names)}
+
+
+def credential(*types, how="isAnyOf"):
+    return {"leftOperand": CREDENTIAL, "operator": how, "rightOperand": list(types)}
 
 
 UNKNOWN = {"leftOperand": "partner", "operator": "eq", "rightOperand": "gold"}
@@ -274,6 +287,27 @@ def test_operands_are_a_plain_mapping():
     assert bad.problems[0].sentence() == "partner level: must be gold or silver."
 
 
+def test_a_credential_is_asked_for_and_named():
+    """A policy says which credentials it needs; who has presented none is told which one, and by whom."""
+    compiled = compile_policy(policy(credential("MembershipCredential")))
+    assert compiled.credentials == {"MembershipCredential"}
+    unasked = Facts(NOW, ME, NOW)
+    assert compiled.possible(unasked)
+    assert codes(compiled.decide(unasked)) == ["fact-missing"]
+    issuers = {"MembershipCredential": ("did:web:authority.example",)}
+    without = unasked._replace(claims=Claims({"MembershipCredential": ()}, issuers))
+    (reason,) = compiled.decide(without).reasons
+    assert not compiled.possible(without)
+    assert reason.sentence(redacted=True) == (
+        "The permission needs a MembershipCredential; did:web:me.example has presented none that is valid "
+        "now: get one from did:web:authority.example, and present it."
+    )
+    claim = Claim("MembershipCredential", "did:web:authority.example", {}, NOW + 60)
+    having = unasked._replace(claims=Claims({"MembershipCredential": (claim,)}))
+    assert compiled.decide(having).permitted
+    assert compiled.next_change(having) == NOW + 60
+
+
 def test_policies_with_the_same_rules_share_one_compilation():
     """An offer and the agreement made of it are compiled once; another action is another decision."""
     offered = policy(FUTURE)
@@ -295,6 +329,12 @@ def _naive_atom(atom, facts):
         return (facts.participant in right) == (how == "isAnyOf")
     if left == "odrl:dateTime" and how in ("lt", "lteq", "gt", "gteq", "eq", "neq"):
         span = facts.now - datetime.fromisoformat(right).timestamp()
+    elif left == CREDENTIAL and how in ("isAnyOf", "isAllOf"):
+        held = facts.claims.held
+        known = {t: any(c.until > facts.now for c in held[t]) for t in right if t in held}
+        if how == "isAnyOf":
+            return True if True in known.values() else False if len(known) == len(set(right)) else None
+        return False if False in known.values() else True if len(known) == len(set(right)) else None
     elif left == "elapsedTime" and how in ("lt", "lteq", "gt", "gteq"):
         if facts.agreed_at is None:
             return None
@@ -355,7 +395,18 @@ atoms = st.one_of(
         st.lists(st.sampled_from("ab"), min_size=1, max_size=2),
         st.sampled_from(["isAnyOf", "isNoneOf", "hasPart"]),
     ),
+    st.builds(
+        lambda types, how: credential(*types, how=how),
+        st.lists(st.sampled_from("MR"), min_size=1, max_size=2),
+        st.sampled_from(["isAnyOf", "isAllOf", "isNoneOf"]),
+    ),
 )
+claims = st.dictionaries(
+    st.sampled_from("MR"),
+    st.lists(
+        st.builds(Claim, st.just("M"), st.just("i"), st.just({}), st.integers(0, 12).map(float)), max_size=2
+    ).map(tuple),
+).map(Claims)
 trees = st.recursive(
     atoms,
     lambda inner: st.builds(
@@ -382,6 +433,7 @@ facts = st.builds(
     st.sampled_from("abc"),
     st.none() | st.integers(0, 6).map(float),
     st.just("use"),
+    claims,
 )
 
 
