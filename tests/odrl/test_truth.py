@@ -11,7 +11,6 @@ from connector.odrl.truth import LATER, Timeline
 TRUTHS = (True, False, None, LATER)
 FACTS = Facts(0.0, "x")
 ALL = [parts for size in (1, 2, 3) for parts in product(TRUTHS, repeat=size)]
-CASES = [(connective, parts) for connective in truth.CONNECTIVES for parts in ALL]
 
 
 @pytest.mark.parametrize("connective", truth.CONNECTIVES)
@@ -39,7 +38,7 @@ def test_an_unknown_is_known_to_matter(connective):
 
 
 def test_what_a_request_will_tell_permits_until_then():
-    """Among what is unknown, `and` keeps what denies, `or` what permits; a no and a yes stay what they are."""
+    """Among what is unknown, `and` keeps what denies, `or` what permits; a no and a yes stay as they are."""
     assert truth.joined("and", (LATER, True)) is LATER
     assert truth.joined("and", (LATER, None)) is None
     assert truth.joined("and", (LATER, False)) is False
