@@ -37,8 +37,8 @@ POISON = (
     "",
 )
 LEFT = [
-    *(f"odrl:{name}" for name in ODRL_OPERANDS),
-    *CX_OPERANDS,
+    *(f"odrl:{name}" for name in sorted(ODRL_OPERANDS)),
+    *sorted(CX_OPERANDS),
     *(ANODE + name for name in ("participant", "credential", "claim", "securityProfile")),
     "edc:inForceDate",
 ]
