@@ -47,6 +47,8 @@ from connector.vc import keys
 _FETCH = 10.0
 """Seconds that fetching a status list may take."""
 _LIST_BYTES = 2 << 20
+_LIST_TYPES = ("application/vc+jwt, application/jwt, application/vc, application/json", "application/vc+jwt")
+"""What status lists are asked for as; issuers of Eclipse's take one type alone, and answer 415 to more."""
 
 _REFRESH_LIFETIME = 30 * 86_400.0
 """Seconds a refresh token lives: long, since every use needs the consumer's signature as well."""
@@ -176,10 +178,12 @@ class Node:
             issuers[self.key.name] = Issuer(self.participant, self.key.kid, self.key.private)
 
         async def fetch(url: str) -> bytes:
-            accept = {"accept": "application/vc+jwt, application/vc, application/json"}
-            answer = await transport.request(
-                "GET", url, headers=accept, timeout=_FETCH, max_bytes=_LIST_BYTES
-            )
+            for accept in _LIST_TYPES:
+                answer = await transport.request(
+                    "GET", url, headers={"accept": accept}, timeout=_FETCH, max_bytes=_LIST_BYTES
+                )
+                if answer.status not in (406, 415):
+                    break
             if answer.status != 200:
                 raise Unavailable(f"{url} answered {answer.status}")
             return answer.body

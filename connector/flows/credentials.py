@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connector.errors import NotFound, RemoteProtocolError
+from connector.flows import ids
 from connector.flows.clock import iso
 from connector.flows.status import Statuses
 from connector.flows.verify import hashes
@@ -67,14 +68,18 @@ class Credentials:
 
     def issuer(self, name: str, cryptosuite: str) -> tuple[Issuer, Suite]:
         """The issuer called `name`, and the suite if its key can sign under it. Raises NotFound."""
-        issuer = self.issuers.get(name)
-        if issuer is None:
-            raise NotFound(f"there is no issuer {shown(name)}; there are {', '.join(self.issuers)}")
+        issuer = self._named(name)
         suite = next((s for s in issuer.suites if s.name == cryptosuite), None)
         if suite is None:
             able = ", ".join(s.name for s in issuer.suites)
             raise NotFound(f"the issuer {name} does not sign under {shown(cryptosuite)}, but under {able}")
         return issuer, suite
+
+    def _named(self, name: str) -> Issuer:
+        issuer = self.issuers.get(name)
+        if issuer is None:
+            raise NotFound(f"there is no issuer {shown(name)}; there are {', '.join(self.issuers)}")
+        return issuer
 
     def prepared(self, issuer: Issuer, credential: object) -> dict[str, Any]:
         """A credential with its issuer filled in, and checked. Raises RemoteProtocolError."""
@@ -113,11 +118,25 @@ class Credentials:
         return await self._secured(issuer, suite, document, "assertionMethod", pointers)
 
     async def status_list(self, name: str) -> dict[str, Any]:
-        """A status list of ours, signed. Raises NotFound."""
+        """A status list of ours, with a proof. Raises NotFound."""
         by, document = self.statuses.credential(name)
         issuer = self.issuers[by]
         suite = next(s for s in issuer.suites if s.form == "rdfc")
+        if model.version(document) == "1.1":
+            document["@context"] = [*model.contexts(document), DATA_INTEGRITY]
         return await self._secured(issuer, suite, document, "assertionMethod", ())
+
+    def status_list_jwt(self, name: str, *, older: bool) -> tuple[str, str]:
+        """A status list of ours as JWT, and its media type. Raises NotFound.
+
+        It is a `vc+jwt`; or, if `older` or the list is of data model 1.1, a JWT with a `vc` claim.
+        """
+        by, document = self.statuses.credential(name)
+        issuer = self.issuers[by]
+        if older or model.version(document) == "1.1":
+            token = envelope.older_credential_jwt(document, issuer.private, issuer.method, document["id"])
+            return token, "application/jwt"
+        return envelope.credential_jwt(document, issuer.private, issuer.method), "application/vc+jwt"
 
     async def _secured(
         self, issuer: Issuer, suite: Suite, document: dict[str, Any], purpose: str, pointers: Sequence[str]
@@ -164,15 +183,20 @@ class Credentials:
         named = {number: bytes.fromhex(octets) for number, octets in labels}
         return {**shown, "proof": {**bases[0], "proofValue": sd.derived(base, named, mandatory, wanted)}}
 
-    async def issue_jwt(self, name: str, credential: object, *, revocable: bool = False) -> dict[str, Any]:
-        """`credential` enveloped as `vc+jwt`. Raises as `issue` does."""
-        issuer = self.issuers.get(name)
-        if issuer is None:
-            raise NotFound(f"there is no issuer {shown(name)}; there are {', '.join(self.issuers)}")
+    async def issue_jwt(
+        self, name: str, credential: object, *, revocable: bool = False, meaning: bool = True
+    ) -> str:
+        """`credential` as a JWT: `vc+jwt` of data model 2.0, with a `vc` claim of 1.1 (§6.3.1 there).
+
+        `meaning` False takes terms that no context defines: for readers who take the signed JSON by its
+        names, as the JWT profiles of the Decentralized Claims Protocol do. Raises as `issue` does.
+        """
+        issuer = self._named(name)
         document = self.prepared(issuer, credential)
-        if model.version(document) != "2.0":
-            raise RemoteProtocolError("only credentials of data model 2.0 are issued as vc+jwt")
         if revocable:
             document = await self.statuses.assigned(name, document)
-        await self.workers.run("check", document)
-        return envelope.envelope(envelope.credential_jwt(document, issuer.private, issuer.method), "vc")
+        if meaning:
+            await self.workers.run("check", document)
+        if model.version(document) == "1.1":
+            return envelope.older_credential_jwt(document, issuer.private, issuer.method, ids.new_id())
+        return envelope.credential_jwt(document, issuer.private, issuer.method)

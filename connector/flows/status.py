@@ -23,6 +23,10 @@ from connector.vc.status import Entry, StatusList
 LIFETIME = 300.0
 FAILURE_LIFETIME = 5.0
 PURPOSES = ("revocation", "suspension")
+CONTEXT_2021 = "https://w3id.org/vc/status-list/2021/v1"
+_MODELS: Mapping[str, tuple[str, str, str]] = {"2.0": status.BITSTRING, "1.1": status.STATUS_LIST_2021}
+_SUFFIXES: Mapping[str, str] = {"2.0": "", "1.1": "2021"}
+"""What the name of a series ends with after its purpose, by data model: `key-1-revocation2021`."""
 _BYTES = status.MIN_BITS // 8
 _MAX_KEPT = 64 << 20
 
@@ -76,18 +80,25 @@ class Statuses:
         self._bytes = 0
         self._under_way: dict[str, asyncio.Task[StatusList | AnodeError]] = {}
 
-    async def assigned(self, series: str, document: dict[str, Any]) -> dict[str, Any]:
-        """The document with an entry for each purpose. One that has any is left as it is."""
+    async def assigned(self, issuer: str, document: dict[str, Any]) -> dict[str, Any]:
+        """The document with an entry for each purpose. One that has any is left as it is.
+
+        Entries are of Bitstring Status List for data model 2.0, of StatusList2021 (and its context) for 1.1.
+        """
         if "credentialStatus" in document:
             return document
+        found = model.version(document)
+        if found == "1.1" and CONTEXT_2021 not in model.contexts(document):
+            document = {**document, "@context": [*model.contexts(document), CONTEXT_2021]}
         entries = []
         for purpose in PURPOSES:
-            row, index = await self._db.write(partial(_give, series=f"{series}-{purpose}", now=self._now()))
+            series = f"{issuer}-{purpose}{_SUFFIXES[found]}"
+            row, index = await self._db.write(partial(_give, series=series, now=self._now()))
             url = self.url(row.series, row.number)
             entries.append(
                 {
                     "id": f"{url}#{index}",
-                    "type": status.BITSTRING[0],
+                    "type": _MODELS[found][0],
                     "statusPurpose": purpose,
                     "statusListIndex": str(index),
                     "statusListCredential": url,
@@ -114,21 +125,25 @@ class Statuses:
         await self._db.write(step)
 
     def credential(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Its issuer's name, and the list `name` as a credential without a proof. Raises NotFound."""
+        """Its issuer's name, and the list `name` as a credential without a proof. Raises NotFound.
+
+        It is of the same data model as the credentials whose status it holds.
+        """
         row = self._row(*_split(name))
-        issuer, _, purpose = row.series.rpartition("-")
+        issuer, purpose, found = _parts(row.series)
+        entry, outer, inner = _MODELS[found]
         url = self.url(row.series, row.number)
         return issuer, {
-            "@context": [model.V2],
+            "@context": [model.V2] if found == "2.0" else [model.V1, CONTEXT_2021],
             "id": url,
-            "type": ["VerifiableCredential", status.BITSTRING[1]],
+            "type": ["VerifiableCredential", outer],
             "issuer": self._issuers[issuer],
-            "validFrom": iso(row.changed),
+            "validFrom" if found == "2.0" else "issuanceDate": iso(row.changed),
             "credentialSubject": {
                 "id": f"{url}#list",
-                "type": status.BITSTRING[2],
+                "type": inner,
                 "statusPurpose": purpose,
-                "encodedList": status.encoded(row.bits),
+                "encodedList": status.encoded(row.bits, entry),
             },
         }
 
@@ -162,7 +177,7 @@ class Statuses:
     async def _outcome(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
         if entry.url.startswith(f"{self._base}/"):
             row = self._row(*self._own(entry.url))
-            name, _, purpose = row.series.rpartition("-")
+            name, purpose, _ = _parts(row.series)
             return StatusList(self._issuers[name], (purpose,), row.bits)
         task = self._under_way.get(entry.url)
         if task is None:
@@ -199,7 +214,7 @@ class Statuses:
 
     def _row(self, series: str, number: int) -> rows.Row:
         row = rows.find(self._db.read, series, number)
-        if row is None or series.rpartition("-")[0] not in self._issuers:
+        if row is None or _parts(series)[0] not in self._issuers:
             raise NotFound(f"this node has no status list {shown(f'{series}-{number}')}")
         return row
 
@@ -227,6 +242,13 @@ def _split(name: str) -> tuple[str, int]:
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         raise NotFound(f"this node has no status list {shown(name)}")
     return series, int(number)
+
+
+def _parts(series: str) -> tuple[str, str, str]:
+    """The issuer's name, the purpose and the data model in the name of a series."""
+    issuer, _, last = series.rpartition("-")
+    older = last.endswith(_SUFFIXES["1.1"])
+    return issuer, last.removesuffix(_SUFFIXES["1.1"]), "1.1" if older else "2.0"
 
 
 def _size(found: StatusList | AnodeError) -> int:

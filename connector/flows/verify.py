@@ -112,7 +112,8 @@ class Verifier:
             raise RemoteProtocolError("credentials as JWT with a vc claim are not taken here")
         found = envelope.read(token, "vc", self._now(), older=older)
         document = found.document
-        if model.check(document, self._resources) == "2.0" and older:
+        listed = "BitstringStatusListCredential" in model.types(document)
+        if model.check(document, self._resources) == "2.0" and older and not listed:
             raise RemoteProtocolError("a JWT with a vc claim holds a credential of data model 1.1")
         model.check_period(document, self._now())
         await self._signed(found, "assertionMethod")

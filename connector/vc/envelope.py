@@ -37,9 +37,10 @@ def is_enveloped(document: object, what: What) -> bool:
     return isinstance(document, dict) and _WRAPPERS[what] in types(document)
 
 
-def envelope(token: str, what: What) -> dict[str, Any]:
-    """The JSON-LD object that stands for a JWT."""
-    return {"@context": V2, "id": f"data:application/{what}+jwt,{token}", "type": _WRAPPERS[what]}
+def envelope(token: str, what: What, *, older: bool = False) -> dict[str, Any]:
+    """The JSON-LD object that stands for a JWT. `older`: the JWT has a `vc` or `vp` claim."""
+    kind = "jwt" if older else f"{what}+jwt"
+    return {"@context": V2, "id": f"data:application/{kind},{token}", "type": _WRAPPERS[what]}
 
 
 def unwrapped(document: Mapping[str, Any], what: What) -> tuple[str, bool]:
@@ -176,12 +177,20 @@ def presentation_jwt(
 
 
 def older_credential_jwt(document: Mapping[str, Any], key: Private, kid: str, token_id: str) -> str:
-    """A credential of VCDM 1.1 as a JWT with a `vc` claim."""
+    """A credential as a JWT with a `vc` claim (VCDM 1.1 §6.3.1), which holds all of it.
+
+    The form belongs to data model 1.1; Eclipse connectors want status lists of 2.0 in it as well.
+    """
     claims: dict[str, Any] = {"iss": identifier(document.get("issuer")), "jti": document.get("id", token_id)}
     subject = document.get("credentialSubject")
     if isinstance(subject, dict) and "id" in subject:
         claims["sub"] = subject["id"]
-    for claim, member in (("nbf", "issuanceDate"), ("exp", "expirationDate")):
+    for claim, member in (
+        ("nbf", "issuanceDate"),
+        ("nbf", "validFrom"),
+        ("exp", "expirationDate"),
+        ("exp", "validUntil"),
+    ):
         if member in document:
             claims[claim] = int(instant(document[member], member))
     return jws.sign({"typ": "JWT", "kid": kid}, {**claims, "vc": dict(document)}, key)

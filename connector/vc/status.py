@@ -1,9 +1,12 @@
 """Status lists: Bitstring Status List 1.0 and StatusList2021, entries and lists, read and written.
 
-Both are gzip of a bit string whose first bit is the most significant of the first byte. A list comes from
-outside: decompression stops at `max_bytes`, before memory could be filled by it.
+Both are gzip of a bit string whose first bit is the most significant of the first byte; the older writes it
+in plain base64 (RFC 4648 §4), the newer as multibase. Others write the older list in each of these ways, so
+all are read: gzip in base64 begins with `H`, never with `u`. A list comes from outside: decompression stops
+at `max_bytes`, before memory could be filled by it.
 """
 
+import binascii
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,8 +128,10 @@ def read(
 def encoded(bits: bytes, kind: str = BITSTRING[0]) -> str:
     """`encodedList` of a list: gzip without a time in it, so that the same bits give the same text."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    text = multibase.base64url(packer.compress(bits) + packer.flush())
-    return "u" + text if kind == BITSTRING[0] else text
+    packed = packer.compress(bits) + packer.flush()
+    if kind == BITSTRING[0]:
+        return multibase.encode("u", packed)
+    return binascii.b2a_base64(packed, newline=False).decode()
 
 
 def with_bit(bits: bytes, index: int, *, value: bool) -> bytes:
@@ -141,9 +146,9 @@ def _unpacked(text: object, multibase_needed: bool, max_bytes: int) -> bytes:
     if not isinstance(text, str) or (multibase_needed and not text.startswith("u")):
         raise Untrusted("the status list has no encodedList in the form its type needs")
     try:
-        packed = multibase.from_base64url(
-            text[1:] if text.startswith("u") and multibase_needed else text.rstrip("=")
-        )
+        if not multibase_needed:
+            text = text.rstrip("=").replace("+", "-").replace("/", "_")
+        packed = multibase.from_base64url(text.removeprefix("u"))
         unpacker = zlib.decompressobj(31)
         bits = unpacker.decompress(packed, max_bytes + 1)
     except (RemoteProtocolError, zlib.error):

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Untrusted
 from connector.node import Node
+from connector.vc import credential as model
+from connector.vc import envelope
 from connector.web.identifiers import answer, resolve_identifier
 from connector.web.openapi import BadRequest, Call, Route
 
@@ -135,10 +137,11 @@ async def issue_revocable_credential(node: Node, call: Call) -> web.Response:
 
 async def _issue(node: Node, call: Call, *, revocable: bool) -> web.Response:
     if call.path["suite"] == "jose":
-        document = await node.credentials.issue_jwt(
+        token = await node.credentials.issue_jwt(
             call.path["issuer"], call.body.credential, revocable=revocable
         )
-        return answer(document, 201)
+        older = model.version(call.body.credential) == "1.1"
+        return answer(envelope.envelope(token, "vc", older=older), 201)
     pointers = call.body.options.mandatoryPointers if call.body.options else []
     issued = await node.credentials.issue(
         call.path["issuer"], call.path["suite"], call.body.credential, pointers, revocable=revocable

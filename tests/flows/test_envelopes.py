@@ -7,7 +7,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from connector.errors import AnodeError, RemoteProtocolError, Untrusted
+from connector.errors import AnodeError, NotFound, RemoteProtocolError, Untrusted
 from connector.flows.credentials import Issuer
 from connector.vc import envelope, jws, multibase, multikey, status
 from tests.flows.test_credentials import NOW, World
@@ -44,13 +44,46 @@ def presentation(holder: Issuer, *credentials: str, **more: Any) -> str:
 @pytest.mark.parametrize("kind", multikey.KINDS)
 async def test_a_credential_is_issued_and_verified_as_jwt(world: World, kind: str) -> None:
     """The envelope has exactly three members; the JWT its header; each kind of key its algorithm."""
-    issued = await world.credentials.issue_jwt(kind, GOOD)
-    assert issued.keys() == {"@context", "id", "type"}
-    token = issued["id"].removeprefix("data:application/vc+jwt,")
+    token = await world.credentials.issue_jwt(kind, GOOD)
     header = jws.parse(token).header
     assert (header["typ"], header["cty"], header["kid"]) == ("vc+jwt", "vc", world.issuers[kind].method)
+    issued = envelope.envelope(token, "vc")
+    assert issued.keys() == {"@context", "id", "type"}
+    assert issued["id"] == f"data:application/vc+jwt,{token}"
     await world.verifier.verify(issued)
     assert (await world.verifier.verify_jwt(token))["credentialSubject"] == GOOD["credentialSubject"]
+
+
+@pytest.mark.parametrize("kind", multikey.KINDS)
+async def test_a_credential_of_data_model_1_1_is_issued_and_verified_as_jwt(world: World, kind: str) -> None:
+    """Its `vc` claim holds all of it; registered claims repeat what VCDM 1.1 §6.3.1 says they stand for."""
+    given = {**cases.GOOD_1_1, "id": "urn:x:1", "expirationDate": "2099-01-01T00:00:00Z"}
+    token = await world.credentials.issue_jwt(kind, given)
+    parsed = jws.parse(token)
+    issuer = world.issuers[kind]
+    assert parsed.header["typ"] == "JWT"
+    assert parsed.header["kid"] == issuer.method
+    assert parsed.payload == {
+        "iss": issuer.did,
+        "jti": "urn:x:1",
+        "sub": "did:example:subject",
+        "nbf": 1767225600,
+        "exp": 4070908800,
+        "vc": {**given, "issuer": issuer.did},
+    }
+    assert await world.verifier.verify_jwt(token, older=True) == {**given, "issuer": issuer.did}
+    await world.verifier.verify(envelope.envelope(token, "vc", older=True))
+
+
+async def test_terms_without_a_meaning_are_issued_to_who_reads_by_name(world: World) -> None:
+    """A type that no context defines is an error, unless one says that the JSON is read as it is."""
+    for good in (GOOD, cases.GOOD_1_1):
+        named = {**good, "type": ["VerifiableCredential", "MembershipCredential"]}
+        with pytest.raises(RemoteProtocolError, match="MembershipCredential"):
+            await world.credentials.issue_jwt("P-256", named)
+        token = await world.credentials.issue_jwt("P-256", named, meaning=False)
+        payload = jws.parse(token).payload
+        assert payload.get("vc", payload)["type"] == named["type"]
 
 
 @pytest.mark.parametrize("name", ["type missing", "issuer null", "undefined term", "context unknown"])
@@ -65,7 +98,7 @@ async def test_a_jwt_is_held_to_the_same_rules(world: World, name: str) -> None:
 
 async def test_envelopes_that_are_none(world: World) -> None:
     """Another or no context, another type, another or no data URL."""
-    good = await world.credentials.issue_jwt("P-256", GOOD)
+    good = envelope.envelope(await world.credentials.issue_jwt("P-256", GOOD), "vc")
     await world.verifier.verify({**good, "@context": [V2]})
     for wrong in [
         {**good, "@context": []},
@@ -249,12 +282,45 @@ async def test_the_older_form(world: World) -> None:
 
 async def test_status_counts_in_envelopes_too(world: World) -> None:
     """A revoked credential in a JWT is as revoked as any."""
-    issued = await world.credentials.issue_jwt("P-256", changed("name", "x"), revocable=True)
-    await world.verifier.verify(issued)
-    entry = jws.parse(issued["id"].partition(",")[2]).payload["credentialStatus"][0]
-    await world.statuses.set(entry, value=True)
-    with pytest.raises(Untrusted, match="revoked"):
-        await world.verifier.verify(issued)
+    for older, good in ((False, changed("name", "x")), (True, cases.GOOD_1_1)):
+        token = await world.credentials.issue_jwt("P-256", good, revocable=True)
+        found = await world.verifier.verify_jwt(token, older=older)
+        kind = "StatusList2021Entry" if older else "BitstringStatusListEntry"
+        assert [entry["type"] for entry in found["credentialStatus"]] == [kind] * 2
+        await world.statuses.set(found["credentialStatus"][0], value=True)
+        with pytest.raises(Untrusted, match="revoked"):
+            await world.verifier.verify_jwt(token, older=older)
+        with pytest.raises(Untrusted, match="revoked"):
+            await world.verifier.verify(envelope.envelope(token, "vc", older=older))
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_our_lists_are_read_by_others_in_each_form(world: World, older: bool) -> None:
+    """With a proof, as `vc+jwt`, as JWT with a `vc` claim: somebody else's node reads the same bits."""
+    good = cases.GOOD_1_1 if older else GOOD
+    token = await world.credentials.issue_jwt("P-256", good, revocable=True)
+    found = await world.verifier.verify_jwt(token, older=older)
+    entry, other = found["credentialStatus"]
+    name, beside = (e["statusListCredential"].rpartition("/")[2] for e in (entry, other))
+    world.web[other["statusListCredential"]] = orjson.dumps(await world.credentials.status_list(beside))
+    for value in (False, True):
+        await world.statuses.set(entry, value=value)
+        bodies = [orjson.dumps(await world.credentials.status_list(name))]
+        for claim in (False, True):
+            text, form = world.credentials.status_list_jwt(name, older=claim)
+            assert form == ("application/jwt" if older or claim else "application/vc+jwt")
+            assert ("vc" in jws.parse(text).payload) == (older or claim)
+            bodies.append(text.encode())
+        for body in bodies:
+            world.web[entry["statusListCredential"]] = body
+            elsewhere = world.verifying(world.lists("https://elsewhere.example"))
+            if value:
+                with pytest.raises(Untrusted, match="revoked"):
+                    await elsewhere.verify_jwt(token, older=older)
+            else:
+                await elsewhere.verify_jwt(token, older=older)
+    with pytest.raises(NotFound):
+        world.credentials.status_list_jwt("nobody-revocation-1", older=False)
 
 
 @pytest.mark.parametrize("older", [False, True])
