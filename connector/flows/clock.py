@@ -3,8 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
+
+from connector.vc.dates import iso
+
+__all__ = ["Clock", "Handle", "iso"]
 
 
 class Handle(Protocol):
@@ -24,8 +27,3 @@ class Clock:
     def call_at(self, when: float, call: Callable[[], None]) -> Handle:
         """Call at that time, or soon if it is past."""
         return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), call)
-
-
-def iso(epoch: float) -> str:
-    """An instant as xsd:dateTime in UTC, seconds precise."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

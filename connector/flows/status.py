@@ -18,7 +18,7 @@ from connector.store.database import Database, Transaction
 from connector.vc import credential as model
 from connector.vc import status
 from connector.vc.jose import shown
-from connector.vc.status import Entry, StatusList
+from connector.vc.status import Demands, Entry, StatusList
 
 LIFETIME = 300.0
 FAILURE_LIFETIME = 5.0
@@ -30,7 +30,7 @@ _SUFFIXES: Mapping[str, str] = {"2.0": "", "1.1": "2021"}
 _BYTES = status.MIN_BITS // 8
 _MAX_KEPT = 64 << 20
 
-Verify = Callable[[bytes], Awaitable[Mapping[str, Any]]]
+Verify = Callable[[bytes, Demands], Awaitable[Mapping[str, Any]]]
 """Gives the status list credential in a body, its proof and period verified."""
 Fetch = Callable[[str], Awaitable[bytes]]
 
@@ -49,7 +49,7 @@ class Statuses:
     `base` is the address under which this node's lists are found; `issuers` the DID behind each issuer's
     name; `fetch` gets the body at an address.
     `lifetime` and `failure_lifetime`: seconds that a list, or a failure to get one, is kept; `capacity`: how
-    many; `fetches`: how many at one time; `min_bits`: the shortest list taken.
+    many; `fetches`: how many at one time; `demands`: what lists of others must be.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Statuses:
         failure_lifetime: float = FAILURE_LIFETIME,
         capacity: int = 256,
         fetches: int = 16,
-        min_bits: int = status.MIN_BITS,
+        demands: Demands = status.STRICT,
     ) -> None:
         self._db = db
         self._now = now
@@ -75,7 +75,7 @@ class Statuses:
         self._failure_lifetime = failure_lifetime
         self._capacity = capacity
         self._fetches = fetches
-        self._min_bits = min_bits
+        self._demands = demands
         self._kept: dict[str, _Kept] = {}
         self._bytes = 0
         self._under_way: dict[str, asyncio.Task[StatusList | AnodeError]] = {}
@@ -152,7 +152,7 @@ class Statuses:
 
         Raises Unavailable too: the list can't be had now. Status types that are not understood do not pass.
         """
-        entry = status.check_entry(given)
+        entry = status.check_entry(given, by_name=True)
         found = await self._list(entry, verify)
         if found.issuer != issuer:
             raise Untrusted(
@@ -189,8 +189,8 @@ class Statuses:
     async def _read(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
         found: StatusList | AnodeError
         try:
-            document = await verify(await self._fetch(entry.url))
-            found = status.read(document, entry, min_bits=self._min_bits)
+            document = await verify(await self._fetch(entry.url), self._demands)
+            found = status.read(document, entry, self._demands)
         except RemoteProtocolError as wrong:
             found = Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons)
         except AnodeError as wrong:
