@@ -113,6 +113,7 @@ Size = Annotated[int, SIZE, Field(gt=0)]
 FilePath = Annotated[Path, BeforeValidator(_from_file)]
 Address = Annotated[str, _expected(_web_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)]
 
 
 def is_loopback(host: str) -> bool:
@@ -132,7 +133,7 @@ class Section(BaseModel):
 class Participant(Section):
     """Who the operator of this node is in the data space."""
 
-    did: Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)] = Field(
+    did: Did = Field(
         description="The participant's DID. Peers look up this node's keys under it, so keep it. `anode "
         "init` derives a did:web from the public address."
     )
@@ -231,6 +232,51 @@ class Credentials(Section):
         "token",
         description="The VC API on the management listener, under /vc. token: with the management token. "
         "open: without, for interoperability suites. off: not there.",
+    )
+    profile: Literal["strict", "edc", "catena-x"] = Field(
+        "strict",
+        description="How the data space speaks the Decentralized Claims Protocol. strict: as specified. edc, "
+        "catena-x: with what Eclipse connectors and Catena-X do otherwise.",
+    )
+    authority: Did | None = Field(
+        None,
+        description="The DID of the data space's authority: an issuer believed for every type of credential, "
+        "and asked at start for those in require that are missing here. `anode init --join` sets it.",
+        examples=["did:web:authority.example"],
+    )
+    trusted: dict[str, tuple[Did, ...]] = Field(
+        default_factory=dict,
+        strict=False,
+        description="Other issuers that are believed, by credential type: {MembershipCredential: [did:web:"
+        "issuer.example]}. Read again on SIGHUP, as authority, require and present are.",
+    )
+    require: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="Types of credentials that every participant must present, such as "
+        "[MembershipCredential].",
+    )
+    present: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="Types of our credentials that participants we speak to may read, besides those in "
+        "require and those that a policy in play names.",
+    )
+    lifetime: Duration = Field(
+        300.0,
+        description="How long a presentation, or a status list, is used before it is asked for again: a "
+        "revoked credential is shut out within this time.",
+    )
+    issue: FilePath | None = Field(
+        None,
+        description="YAML file that says which credentials this node issues, and to whom.",
+        examples=["issuer.yaml"],
+    )
+    clients: FilePath | None = Field(
+        None,
+        description="File of programs that may get tokens in this participant's name, such as a connector "
+        "whose wallet this node is: a line `id secret` for each. Only its owner may read it.",
+        examples=["token-clients"],
     )
 
 

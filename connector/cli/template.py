@@ -61,6 +61,8 @@ def text(value: Any, field: FieldInfo) -> str:
         return size_text(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {text(part, field)}" for key, part in value.items()) + "}"
     if isinstance(value, Path):
         return str(value)
     if value is None:

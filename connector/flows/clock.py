@@ -27,3 +27,13 @@ class Clock:
     def call_at(self, when: float, call: Callable[[], None]) -> Handle:
         """Call at that time, or soon if it is past."""
         return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), call)
+
+
+async def pause(clock: Clock, seconds: float) -> None:
+    """Come back after so many seconds of this clock."""
+    over = asyncio.Event()
+    handle = clock.call_at(clock.now() + seconds, over.set)
+    try:
+        await over.wait()
+    finally:
+        handle.cancel()

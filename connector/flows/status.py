@@ -78,7 +78,7 @@ class Statuses:
         self._demands = demands
         self._kept: dict[str, _Kept] = {}
         self._bytes = 0
-        self._under_way: dict[str, asyncio.Task[StatusList | AnodeError]] = {}
+        self._under_way: dict[str, asyncio.Task[_Kept]] = {}
 
     async def assigned(self, issuer: str, document: dict[str, Any]) -> dict[str, Any]:
         """The document with an entry for each purpose. One that has any is left as it is.
@@ -147,13 +147,14 @@ class Statuses:
             },
         }
 
-    async def check(self, given: Mapping[str, Any], issuer: str, verify: Verify) -> None:
+    async def check(self, given: Mapping[str, Any], issuer: str, verify: Verify) -> float:
         """Raise Untrusted unless the status that a credential of `issuer` names is unset.
 
-        Raises Unavailable too: the list can't be had now. Status types that are not understood do not pass.
+        Returns until when that answer is good (epoch seconds). Raises Unavailable too: the list can't be had
+        now. Status types that are not understood do not pass.
         """
         entry = status.check_entry(given, by_name=True)
-        found = await self._list(entry, verify)
+        found, ends = await self._list(entry, verify)
         if found.issuer != issuer:
             raise Untrusted(
                 f"the status list is issued by {shown(found.issuer)}, the credential by {shown(issuer)}"
@@ -163,30 +164,31 @@ class Statuses:
                 entry.purpose, f"marked: {entry.purpose}"
             )
             raise Untrusted(f"the credential has been {past} by its issuer")
+        return ends
 
-    async def _list(self, entry: Entry, verify: Verify) -> StatusList:
-        kept = self._kept.get(entry.url)
-        if kept is None or self._now() >= kept.ends:
-            found = await self._outcome(entry, verify)
-        else:
-            found = kept.found
-        if isinstance(found, AnodeError):
-            raise type(found)(*found.reasons)
-        return found
-
-    async def _outcome(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
+    async def _list(self, entry: Entry, verify: Verify) -> tuple[StatusList, float]:
+        """The list of an entry, and until when it is good. Our own lists are looked at each time."""
         if entry.url.startswith(f"{self._base}/"):
             row = self._row(*self._own(entry.url))
             name, purpose, _ = _parts(row.series)
-            return StatusList(self._issuers[name], (purpose,), row.bits)
+            return StatusList(self._issuers[name], (purpose,), row.bits), self._now()
+        kept = self._kept.get(entry.url)
+        if kept is None or self._now() >= kept.ends:
+            kept = await self._outcome(entry, verify)
+        if isinstance(kept.found, AnodeError):
+            raise type(kept.found)(*kept.found.reasons)
+        return kept.found, kept.ends
+
+    async def _outcome(self, entry: Entry, verify: Verify) -> _Kept:
         task = self._under_way.get(entry.url)
         if task is None:
             if len(self._under_way) >= self._fetches:
-                return Unavailable("this node is fetching too many status lists at the moment")
+                busy = Unavailable("this node is fetching too many status lists at the moment")
+                return _Kept(busy, self._now())
             task = self._under_way[entry.url] = asyncio.create_task(self._read(entry, verify))
         return await asyncio.shield(task)
 
-    async def _read(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
+    async def _read(self, entry: Entry, verify: Verify) -> _Kept:
         found: StatusList | AnodeError
         try:
             document = await verify(await self._fetch(entry.url), self._demands)
@@ -199,11 +201,11 @@ class Statuses:
             del self._under_way[entry.url]
         seconds = self._failure_lifetime if isinstance(found, AnodeError) else self._lifetime
         self._forget(entry.url)
-        self._kept[entry.url] = _Kept(found, self._now() + seconds)
+        kept = self._kept[entry.url] = _Kept(found, self._now() + seconds)
         self._bytes += _size(found)
         while len(self._kept) > self._capacity or self._bytes > _MAX_KEPT:
             self._forget(next(iter(self._kept)))
-        return found
+        return kept
 
     def _forget(self, url: str) -> None:
         if url in self._kept:

@@ -4,6 +4,7 @@ Each document is checked for its shape, its keys are resolved, its costly part i
 be killed (`connector.flows.workers`), and the signature is checked here.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +47,15 @@ async def hashes(
 
 @dataclass(frozen=True, slots=True)
 class VerifiedCredential:
-    """A credential that holds. `document` is what `issuer` signed; `token` the JWT it came in, if in one."""
+    """A credential that holds, before `until` (epoch seconds).
+
+    `document` is what `issuer` signed; `token` the JWT it came in, if in one.
+    """
 
     document: Mapping[str, Any]
     issuer: str
     token: str | None = None
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,11 @@ class Presented:
 
     holder: str
     credentials: tuple[VerifiedCredential, ...]
+
+
+def _end(document: Mapping[str, Any]) -> float:
+    end = model.period(document)[1]
+    return math.inf if end is None else end
 
 
 class Verifier:
@@ -130,8 +140,8 @@ class Verifier:
                 f"the credential says that {shown(issuer)} issued it, but another one's key signed it"
             )
         if status:
-            await self._check_status(document, issuer)
-        return VerifiedCredential(document, issuer)
+            await self.check_status(document, issuer)
+        return VerifiedCredential(document, issuer, None, _end(document))
 
     async def verify_jwt(
         self, token: str, *, older: bool = False, status: bool = True, meaning: bool = True
@@ -145,8 +155,9 @@ class Verifier:
         found = await self._credential(token, older=older, meaning=meaning, loose=self._loose_shape)
         document = envelope.unclaimed(found.document)
         if status:
-            await self._check_status(document, found.signer)
-        return VerifiedCredential(document, found.signer, token)
+            await self.check_status(document, found.signer)
+        until = min(_end(found.document), found.token.payload.get("exp", math.inf))
+        return VerifiedCredential(document, found.signer, token, until)
 
     async def _credential(self, token: str, *, older: bool, meaning: bool, loose: bool) -> Enveloped:
         if older and not self._older_jwt:
@@ -164,9 +175,15 @@ class Verifier:
             await self._workers.run("check", envelope.unclaimed(document))
         return found
 
-    async def _check_status(self, document: Mapping[str, Any], issuer: str) -> None:
+    async def check_status(self, document: Mapping[str, Any], issuer: str) -> float:
+        """Raise Untrusted if the status of a credential of `issuer` is set; Unavailable: can't be told now.
+
+        Returns until when that answer is good (epoch seconds).
+        """
+        good = math.inf
         for entry in model.statuses(document):
-            await self._statuses.check(entry, issuer, self.status_list)
+            good = min(good, await self._statuses.check(entry, issuer, self.status_list))
+        return good
 
     async def status_list(self, body: bytes, demands: Demands = STRICT) -> Mapping[str, Any]:
         """The credential in the body of an answer: with a proof, enveloped, or a JWT of either form.

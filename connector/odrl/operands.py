@@ -91,11 +91,13 @@ class Claims(NamedTuple):
     """What a participant has proved, by credential type.
 
     An empty entry says that it was asked and has presented none; no entry, that it was not asked. `issuers`
-    are those whose credentials of a type are believed, and who could give one.
+    are those whose credentials of a type are believed, and who could give one; `refused` is why a credential
+    of a type does not count.
     """
 
     held: Mapping[str, tuple[Claim, ...]] = MappingProxyType({})
     issuers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    refused: Mapping[str, str] = MappingProxyType({})
 
 
 NO_CLAIMS = Claims()
@@ -291,9 +293,10 @@ def _credential(operator: Operator, value: Value) -> Condition:
     def refusal(facts: Facts, _: bool) -> str:
         from_whom = sorted({i for type_ in types for i in facts.claims.issuers.get(type_, ())})
         ask = f" from {' or '.join(from_whom)}" if from_whom else ""
+        why = "; ".join(facts.claims.refused[t] for t in types if t in facts.claims.refused)
         return (
-            f"The permission needs a {listed}; {facts.participant} has presented none that is valid now: "
-            f"get one{ask}, and present it."
+            f"The permission needs a {listed}; {facts.participant} has presented none that is valid now"
+            f"{f' ({why})' if why else ''}: get one{ask}, and present it."
         )
 
     def seen(facts: Facts) -> str:
