@@ -42,7 +42,7 @@ from connector.peers.egress import Egress
 from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
-from connector.vc import keys
+from connector.vc import keys, multikey
 
 _FETCH = 10.0
 """Seconds that fetching a status list may take."""
@@ -87,9 +87,9 @@ class Node:
         self.resolver = DidResolver(
             transport, "http" if config.network.reach == "loopback" else "https", self.clock.now
         )
-        self.key = None if parts.identity else keys.load(config.keys, self.participant)
+        self.keys = {} if parts.identity else _own_keys(config)
         self.identity = parts.identity or SelfIssued(
-            self.participant, _some(self.key), self.resolver, self.clock.now
+            self.participant, lambda: self.keys["P-256"], self.resolver, self.clock.now
         )
 
         self.db = Database(config.store)
@@ -172,8 +172,8 @@ class Node:
 
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
         issuers = {name: key_issuer(key) for name, key in keys.load_issuers(self.config.keys).items()}
-        if self.key is not None:
-            issuers[self.key.name] = Issuer(self.participant, self.key.kid, self.key.private)
+        for key in self.keys.values():
+            issuers[key.name] = Issuer(self.participant, key.kid, key.signer)
 
         async def fetch(url: str) -> bytes:
             accept = {"accept": "application/vc+jwt, application/vc, application/json"}
@@ -192,16 +192,17 @@ class Node:
             fetch,
         )
         workers = Workers()
-        own = {issuer.method: issuer.private.public_key() for issuer in issuers.values()}
+        own = {issuer.method: issuer.signer.public for issuer in issuers.values()}
         older = OlderProofs(Workers(number=1, program=older_proofs.PROGRAM))
         verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, own, older_proofs=older)
         return Credentials(issuers, workers, self.clock.now, statuses), verifier
 
     def did_document(self) -> dict[str, object]:
         """Our DID document, for `/.well-known/did.json` or the DID's path."""
-        if self.key is None:
+        if not self.keys:
             raise NotFound("This node has no DID document.")
-        return did_web.document(self.participant, [self.key], self.config.public.url)
+        methods = [did_web.method(key.kid, key.signer.public) for key in self.keys.values()]
+        return did_web.document(self.participant, methods, did_web.services(self.config.public.url))
 
     async def refresh(self, participant: str, refresh_token: str) -> tuple[str, str, float]:
         """New tokens for a transfer: access token, refresh token, seconds of the first."""
@@ -222,6 +223,11 @@ class Node:
             return None  # it is ending already, or the node is
 
 
-def _some(key: keys.Key | None) -> keys.Key:
-    assert key is not None  # noqa: S101  # loaded just above when no identity was handed in
-    return key
+def _own_keys(config: Config) -> dict[multikey.Kind, keys.Key]:
+    """The participant's keys by kind. Nodes from before there was an Ed25519 key do without."""
+    did = config.participant.did
+    return {
+        kind: keys.load(config.keys, did, name, kind)
+        for kind, name in keys.FIRST.items()
+        if kind == "P-256" or keys.path_of(config.keys, name).exists()
+    }

@@ -207,7 +207,7 @@ async def _did_document(config: Config, client: Client, *, running: bool) -> Fin
     except AnodeError as problem:
         mend = f"{did_web.document_url(did, scheme)} must lead to this node"
         return Finding("DID document", "wrong", str(problem), mend)
-    if published.public_numbers() != key.private.public_key().public_numbers():
+    if published != key.signer.public:
         mend = "use the key that is published, or publish this one: restart the node"
         return Finding("DID document", "wrong", f"it publishes another key than {config.keys} holds", mend)
     if not endpoint.startswith(config.public.url):

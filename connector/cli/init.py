@@ -113,8 +113,11 @@ def _values(public_url: str | None, *, local: bool, name: str | None) -> dict[st
 
 def complete(config: Config, path: Path, made: list[str]) -> None:
     """Make what the settings name and is not there yet."""
-    if not (config.keys / f"{keys.FIRST_KEY}.pem").exists():
-        made.append(output.shown(keys.save(keys.generate(config.participant.did), config.keys)))
+    for kind, name in keys.FIRST.items():
+        if not keys.path_of(config.keys, name).exists():
+            made.append(
+                output.shown(keys.save(keys.generate(config.participant.did, name, kind), config.keys))
+            )
     if not config.management.token_file.exists():
         config.management.token_file.parent.mkdir(parents=True, exist_ok=True)
         _write(config.management.token_file, secrets.token_urlsafe(32) + "\n", made, mode=0o600)

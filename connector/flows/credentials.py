@@ -13,10 +13,10 @@ from connector.flows.workers import Workers
 from connector.vc import credential as model
 from connector.vc import envelope, methods, multikey
 from connector.vc.jose import shown
-from connector.vc.multikey import Private
 from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import sd, suites
 from connector.vc.proofs.suites import Suite
+from connector.vc.signers import InMemory, Signer
 
 MANDATORY = ("issuer", "validFrom", "validUntil", "issuanceDate", "expirationDate", "credentialStatus")
 """What a selective disclosure always shows, if nobody says otherwise: nobody shall hide that it has ended."""
@@ -29,18 +29,18 @@ class Issuer:
 
     did: str
     method: str
-    private: Private = field(repr=False)
+    signer: Signer = field(repr=False)
 
     @property
     def suites(self) -> list[Suite]:
         """The cryptosuites that this key can sign under."""
-        return [s for s in suites.SUITES.values() if multikey.kind(self.private) in s.kinds]
+        return [s for s in suites.SUITES.values() if multikey.kind(self.signer.public) in s.kinds]
 
 
-def key_issuer(private: Private) -> Issuer:
+def key_issuer(signer: Signer) -> Issuer:
     """An issuer known by its key alone: a did:key."""
-    did = methods.did_key(private.public_key())
-    return Issuer(did, f"{did}#{did.removeprefix('did:key:')}", private)
+    did = methods.did_key(signer.public)
+    return Issuer(did, f"{did}#{did.removeprefix('did:key:')}", signer)
 
 
 class Credentials:
@@ -130,19 +130,18 @@ class Credentials:
         if suite.form == "sd":
             proof["proofValue"] = await self._base_proof(issuer, unsecured, proof, pointers)
         else:
-            key = issuer.private.public_key()
-            found = await hashes(self.workers, suite, unsecured, proof, key)
-            proof["proofValue"] = suites.sign(issuer.private, found)
+            found = await hashes(self.workers, suite, unsecured, proof, issuer.signer.public)
+            proof["proofValue"] = suites.sign(issuer.signer, found)
         return {**unsecured, "proof": [*others, proof] if others else proof}
 
     async def _base_proof(
         self, issuer: Issuer, document: dict[str, Any], proof: dict[str, Any], pointers: Sequence[str]
     ) -> str:
-        hmac_key, once = secrets.token_bytes(32), multikey.generate("P-256")
+        hmac_key, once = secrets.token_bytes(32), InMemory(multikey.generate("P-256"))
         always = list(pointers) or [f"/{name}" for name in MANDATORY if name in document]
         config = suites.options(proof, document)
         found, parts = await self.workers.run("base", document, config, always, hmac_key.hex())
-        return sd.sign(issuer.private, once, hmac_key, bytes.fromhex(found), parts, always)
+        return sd.sign(issuer.signer, once, hmac_key, bytes.fromhex(found), parts, always)
 
     async def derive(self, document: object, pointers: Sequence[str]) -> dict[str, Any]:
         """The part of a credential that `pointers` name, still signed by its issuer (ecdsa-sd-2023).
@@ -175,4 +174,4 @@ class Credentials:
         if revocable:
             document = await self.statuses.assigned(name, document)
         await self.workers.run("check", document)
-        return envelope.envelope(envelope.credential_jwt(document, issuer.private, issuer.method), "vc")
+        return envelope.envelope(envelope.credential_jwt(document, issuer.signer, issuer.method), "vc")

@@ -44,8 +44,9 @@ class Identity(Protocol):
 
 
 class SelfIssued:
-    """Identity by self-issued tokens. `did` and `key` are our own; `clock` gives epoch seconds.
+    """Identity by self-issued tokens. `did` is our own, `key` gives the P-256 key we sign with now.
 
+    `clock` gives epoch seconds.
     `relationship`: what a peer's key must be listed for in its DID document; None for Eclipse identity
     hubs, which list nothing.
     """
@@ -53,7 +54,7 @@ class SelfIssued:
     def __init__(
         self,
         did: str,
-        key: Key,
+        key: Callable[[], Key],
         resolver: DidResolver,
         clock: Callable[[], float],
         *,
@@ -74,7 +75,7 @@ class SelfIssued:
         """`Bearer …` with a token that only `audience` will take, once, within a minute."""
         jti = base64.urlsafe_b64encode(os.urandom(15)).decode()
         claims = self_issued.claims(self._did, audience, self._clock(), jti)
-        return "Bearer " + jose.sign(_HEADER, claims, self._key)
+        return "Bearer " + jose.sign(_HEADER, claims, self._key())
 
     async def authenticate(self, authorization: str | None) -> str:
         """The DID that signed this token, for us, now, for the first time.

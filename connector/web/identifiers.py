@@ -41,7 +41,7 @@ async def resolve_identifier(node: Node, call: Call) -> web.Response:
     if match[1] not in ("key", "jwk", "web"):
         return _unresolved("METHOD_NOT_SUPPORTED", 501, "this node resolves did:key, did:jwk and did:web")
     try:
-        own = did == node.participant and node.key is not None
+        own = did == node.participant and bool(node.keys)
         document = node.did_document() if own else await node.verifier.document(did)
     except AnodeError as wrong:
         local = match[1] in ("key", "jwk")

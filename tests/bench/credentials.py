@@ -17,6 +17,7 @@ from connector.jsonld import graph
 from connector.resources import folder
 from connector.store.database import Database
 from connector.vc import multikey, status
+from connector.vc.signers import InMemory
 from tests.bench.measure import cpu_seconds
 
 NOW = 1_790_000_000.0
@@ -51,7 +52,7 @@ async def _cpu(workers: Workers, number: int, run: Callable[[], Awaitable[Any]])
 
 async def compare(path: Path, verdict: Verdict) -> None:
     """Run and print."""
-    issuers = {kind: key_issuer(multikey.generate(kind)) for kind in multikey.KINDS}
+    issuers = {kind: key_issuer(InMemory(multikey.generate(kind))) for kind in multikey.KINDS}
     workers, db = Workers(number=1), Database(path / "credentials.sqlite")
     lists: dict[str, bytes] = {}
 
