@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from connector.config import Config, Limits
 from connector.dsp.process import Process
@@ -18,7 +19,7 @@ from connector.flows import ids, negotiate, older_proofs, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.clock import Clock
-from connector.flows.credentials import Credentials, Issuer, key_issuer
+from connector.flows.credentials import Credentials
 from connector.flows.data import DataPlane
 from connector.flows.deliver import Courier
 from connector.flows.events import Events
@@ -26,6 +27,7 @@ from connector.flows.exchange import Conduct, Exchange, Reaction
 from connector.flows.identify import Identity, SelfIssued
 from connector.flows.negotiate import Negotiation, Negotiations
 from connector.flows.older_proofs import OlderProofs
+from connector.flows.own_keys import OwnKeys
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
@@ -42,7 +44,7 @@ from connector.peers.egress import Egress
 from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
-from connector.vc import keys, multikey
+from connector.vc import keystore
 
 _FETCH = 10.0
 """Seconds that fetching a status list may take."""
@@ -85,11 +87,14 @@ class Node:
         self.upstream = Client(Egress("any"))
         transport = parts.transport or self.client
         self.resolver = DidResolver(
-            transport, "http" if config.network.reach == "loopback" else "https", self.clock.now
+            transport,
+            "http" if config.network.reach == "loopback" else "https",
+            self.clock.now,
+            own=lambda did: self.did_document() if did == self.participant and self.keys else None,
         )
-        self.keys = {} if parts.identity else _own_keys(config)
+        self.keys = None if parts.identity else OwnKeys(keystore.configured(config), self.clock.now)
         self.identity = parts.identity or SelfIssued(
-            self.participant, lambda: self.keys["P-256"], self.resolver, self.clock.now
+            self.participant, _some(self.keys).key, self.resolver, self.clock.now
         )
 
         self.db = Database(config.store)
@@ -169,11 +174,19 @@ class Node:
         await self.verifier.close()
         await self.db.close()
         self.audit.close()
+        if self.keys is not None:
+            self.keys.close()
+
+    def reload(self) -> None:
+        """Read anew what may change while the node runs: its keys.
+
+        Raises InvalidFile if something is wrong with it; then what held before goes on to hold.
+        """
+        if self.keys is not None:
+            self.keys.reload()
 
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
-        issuers = {name: key_issuer(key) for name, key in keys.load_issuers(self.config.keys).items()}
-        for key in self.keys.values():
-            issuers[key.name] = Issuer(self.participant, key.kid, key.signer)
+        issuers = self.keys.issuers if self.keys else {}
 
         async def fetch(url: str) -> bytes:
             accept = {"accept": "application/vc+jwt, application/vc, application/json"}
@@ -188,21 +201,20 @@ class Node:
             self.db,
             self.clock.now,
             f"{self.config.public.url.rstrip('/')}/status",
-            {name: issuer.did for name, issuer in issuers.items()},
+            self.keys.dids if self.keys else {},
             fetch,
         )
         workers = Workers()
-        own = {issuer.method: issuer.signer.public for issuer in issuers.values()}
         older = OlderProofs(Workers(number=1, program=older_proofs.PROGRAM))
-        verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, own, older_proofs=older)
+        verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, older_proofs=older)
         return Credentials(issuers, workers, self.clock.now, statuses), verifier
 
-    def did_document(self) -> dict[str, object]:
-        """Our DID document, for `/.well-known/did.json` or the DID's path."""
-        if not self.keys:
+    def did_document(self) -> dict[str, Any]:
+        """Our DID document, for `/.well-known/did.json` or the DID's path. Raises NotFound."""
+        if self.keys is None:
             raise NotFound("This node has no DID document.")
-        methods = [did_web.method(key.kid, key.signer.public) for key in self.keys.values()]
-        return did_web.document(self.participant, methods, did_web.services(self.config.public.url))
+        services = did_web.services(self.config.public.url, self.config.participant.services)
+        return did_web.document(self.participant, self.keys.methods(), services)
 
     async def refresh(self, participant: str, refresh_token: str) -> tuple[str, str, float]:
         """New tokens for a transfer: access token, refresh token, seconds of the first."""
@@ -223,11 +235,6 @@ class Node:
             return None  # it is ending already, or the node is
 
 
-def _own_keys(config: Config) -> dict[multikey.Kind, keys.Key]:
-    """The participant's keys by kind. Nodes from before there was an Ed25519 key do without."""
-    did = config.participant.did
-    return {
-        kind: keys.load(config.keys, did, name, kind)
-        for kind, name in keys.FIRST.items()
-        if kind == "P-256" or keys.path_of(config.keys, name).exists()
-    }
+def _some(keys: OwnKeys | None) -> OwnKeys:
+    assert keys is not None  # noqa: S101  # made just above when no identity was handed in
+    return keys

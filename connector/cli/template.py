@@ -63,6 +63,8 @@ def text(value: Any, field: FieldInfo) -> str:
         return "[" + ", ".join(map(str, value)) + "]"
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(one)}" for key, one in value.items()) + "}"
     if value is None:
         return "null"
     if isinstance(value, bool):

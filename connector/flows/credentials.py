@@ -3,10 +3,12 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.clock import iso
+from connector.flows.signing import signed
 from connector.flows.status import Statuses
 from connector.flows.verify import hashes
 from connector.flows.workers import Workers
@@ -131,7 +133,7 @@ class Credentials:
             proof["proofValue"] = await self._base_proof(issuer, unsecured, proof, pointers)
         else:
             found = await hashes(self.workers, suite, unsecured, proof, issuer.signer.public)
-            proof["proofValue"] = suites.sign(issuer.signer, found)
+            proof["proofValue"] = await signed(issuer.signer, partial(suites.sign, issuer.signer, found))
         return {**unsecured, "proof": [*others, proof] if others else proof}
 
     async def _base_proof(
@@ -141,7 +143,8 @@ class Credentials:
         always = list(pointers) or [f"/{name}" for name in MANDATORY if name in document]
         config = suites.options(proof, document)
         found, parts = await self.workers.run("base", document, config, always, hmac_key.hex())
-        return sd.sign(issuer.signer, once, hmac_key, bytes.fromhex(found), parts, always)
+        sign = partial(sd.sign, issuer.signer, once, hmac_key, bytes.fromhex(found), parts, always)
+        return await signed(issuer.signer, sign)
 
     async def derive(self, document: object, pointers: Sequence[str]) -> dict[str, Any]:
         """The part of a credential that `pointers` name, still signed by its issuer (ecdsa-sd-2023).
@@ -174,4 +177,5 @@ class Credentials:
         if revocable:
             document = await self.statuses.assigned(name, document)
         await self.workers.run("check", document)
-        return envelope.envelope(envelope.credential_jwt(document, issuer.signer, issuer.method), "vc")
+        sign = partial(envelope.credential_jwt, document, issuer.signer, issuer.method)
+        return envelope.envelope(await signed(issuer.signer, sign), "vc")

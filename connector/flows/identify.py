@@ -9,6 +9,7 @@ too old or seen before costs a few microseconds, no signature check and no reque
 import base64
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from connector.dcp import self_issued
 from connector.dcp.replays import Replays
 from connector.errors import EgressDenied, Untrusted
+from connector.flows.signing import signed
 from connector.peers.did_web import DidResolver
 from connector.vc import did as did_web
 from connector.vc import jose
@@ -75,7 +77,8 @@ class SelfIssued:
         """`Bearer …` with a token that only `audience` will take, once, within a minute."""
         jti = base64.urlsafe_b64encode(os.urandom(15)).decode()
         claims = self_issued.claims(self._did, audience, self._clock(), jti)
-        return "Bearer " + jose.sign(_HEADER, claims, self._key())
+        key = self._key()
+        return "Bearer " + await signed(key.signer, partial(jose.sign, _HEADER, claims, key))
 
     async def authenticate(self, authorization: str | None) -> str:
         """The DID that signed this token, for us, now, for the first time.
@@ -89,6 +92,11 @@ class SelfIssued:
         said = self_issued.check(jws.claims, self._did, self._clock())
         if said.iat < self._oldest:
             raise Untrusted("the token was signed before this node restarted; sign a new one")
+        if not said.did.startswith("did:web:"):
+            # did:key and did:jwk resolve too, and would let anybody be a participant of his own making.
+            raise Untrusted(
+                f"{jose.shown(said.did)} is not a did:web, by which alone participants are known here"
+            )
         self._replays.check(said.did, said.jti)
         try:
             await self._check_signature(jws, said.did, kid)

@@ -123,8 +123,12 @@ def encrypt(path: Path, passphrase_file: Path, former: Path | None = None) -> No
 
     The old or the new file is there at any time, whole. Raises InvalidFile.
     """
-    private = _read(path, former)
-    with _draft(path, _pem(private, passphrase_file)) as draft:
+    replace(path, _pem(_read(path, former), passphrase_file))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file of the owner's: whole and durable, or not at all. Raises InvalidFile."""
+    with _draft(path, content) as draft:
         draft.replace(path)
 
 

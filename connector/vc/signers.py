@@ -5,6 +5,7 @@ memory (here), and a key that never leaves its PKCS #11 token (`connector.vc.pkc
 """
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes
@@ -26,8 +27,8 @@ class Signer(Protocol):
         ...
 
     @property
-    def waits(self) -> bool:
-        """Whether a signature may take long, so that it is better made in a thread."""
+    def executor(self) -> Executor | None:
+        """Where to sign, if a signature may take long; None if it takes no time worth mentioning."""
         ...
 
     def sign(self, message: bytes, /) -> bytes:
@@ -43,7 +44,7 @@ class InMemory:
 
     __slots__ = ("private", "public", "sign")
 
-    waits = False
+    executor = None
 
     def __init__(self, private: Private) -> None:
         self.private = private

@@ -47,7 +47,7 @@ def application(node: Node) -> web.Application:
     app.add_routes([*dsp.routes(), *data.routes(), web.get("/healthz", _health)])
     app.router.add_get("/status/{name}", _status_list)
     app.router.add_route("*", "/{anything:.*}", _elsewhere)
-    if node.keys:
+    if node.keys is not None:
         path = "/" + did_web.document_url(node.participant).split("/", 3)[3]
         app.router.add_get(path, _did)
     return app

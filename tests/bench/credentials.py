@@ -65,7 +65,7 @@ async def compare(path: Path, verdict: Verdict) -> None:
     dids = {name: issuer.did for name, issuer in issuers.items()}
     statuses = Statuses(db, lambda: NOW, "https://us.example/status", dids, fetch)
     credentials = Credentials(issuers, workers, lambda: NOW, statuses)
-    verifier = Verifier(workers, resolve, lambda: NOW, statuses, {})
+    verifier = Verifier(workers, resolve, lambda: NOW, statuses)
     document = passport("public", "use-data")
     signed = await credentials.issue("Ed25519", "eddsa-rdfc-2022", document)
     triples = len(graph.canonical({**document, "issuer": "did:example:issuer"}))

@@ -14,7 +14,7 @@ from connector.flows.status import Statuses
 from connector.flows.verify import Verifier, hashes
 from connector.flows.workers import Workers
 from connector.store.database import Database
-from connector.vc import multikey, status
+from connector.vc import methods, multikey, status
 from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import suites
 from connector.vc.signers import InMemory
@@ -53,7 +53,7 @@ class World:
 
     def verifying(self, statuses: Statuses, **more: Any) -> Verifier:
         return Verifier(
-            self.workers, self.resolve, lambda: self.now, statuses, {}, resources=cases.RESOURCES, **more
+            self.workers, self.resolve, lambda: self.now, statuses, resources=cases.RESOURCES, **more
         )
 
     async def fetch(self, url: str) -> bytes:
@@ -63,9 +63,10 @@ class World:
         return self.web[url]
 
     async def resolve(self, did: str) -> Mapping[str, Any]:
-        if did not in self.documents:
+        document = methods.local_document(did) or self.documents.get(did)
+        if document is None:
             raise Untrusted(f"there is no {did}")
-        return self.documents[did]
+        return document
 
     async def forced(self, document: dict[str, Any], kind: str = "Ed25519", **members: Any) -> dict[str, Any]:
         """A document with a proof, whatever is wrong with it, as far as it can be hashed."""
