@@ -114,6 +114,7 @@ FilePath = Annotated[Path, BeforeValidator(_from_file)]
 Address = Annotated[str, _expected(_web_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)]
+ServiceType = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
 
 
 def is_loopback(host: str) -> bool:
@@ -139,6 +140,11 @@ class Participant(Section):
     )
     name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         description="The operator's name, for people: shown in the catalog."
+    )
+    services: Annotated[dict[ServiceType, Address], Field(max_length=16)] = Field(
+        {},
+        description="Addresses by type of service, for the DID document, where they are not this node's own. "
+        "If the connector is another program, whose wallet this node is: {DataService: https://…}.",
     )
 
 
@@ -194,6 +200,60 @@ class Management(Section):
         if not self.allow_remote and not is_loopback(self.host):
             what = f"a loopback host such as 127.0.0.1, not {self.host}; or set allow_remote: true"
             raise PydanticCustomError("expected", "{what}", {"what": what, "key": "host"})
+        return self
+
+
+class Keys(Section):
+    """The participant's keys, in files."""
+
+    folder: FilePath = Field(
+        Path("keys"), description="Folder of the keys, and of what holds for each. For its owner only."
+    )
+    passphrase_file: FilePath = Field(
+        Path("keys.passphrase"),
+        description="The file with the passphrase of the keys: never in their folder, at best elsewhere, "
+        "such as a systemd credential (/run/credentials/…) or a mounted secret. Only its owner and group may "
+        "read it.",
+    )
+    announced: Duration = Field(
+        300.0,
+        description="How long `anode key rotate` publishes a new key before it signs: as long as peers keep "
+        "DID documents. Who meets a key he does not know may refuse the message.",
+    )
+    overlap: Duration = Field(
+        86400.0,
+        ge=600,
+        description="How long a key goes on speaking for the participant after a new one signs. What it has "
+        "signed verifies beyond that.",
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Keys":
+        if self.folder.resolve() in self.passphrase_file.resolve().parents:
+            what = {"what": "a file outside of keys.folder", "key": "passphrase_file"}
+            raise PydanticCustomError("expected", "{what}", what)
+        return self
+
+
+class Pkcs11(Section):
+    """A PKCS #11 token (HSM, smart card, SoftHSM) where the participant's keys are made and stay."""
+
+    module: FilePath | None = Field(
+        None,
+        description="The library of the token's maker. Leave out to keep keys in files.",
+        examples=["/usr/lib/softhsm/libsofthsm2.so"],
+    )
+    token: Annotated[str, Field(min_length=1, max_length=32)] | None = Field(
+        None, description="The token's label. It must be this node's alone.", examples=["anode"]
+    )
+    pin_file: FilePath = Field(
+        Path("pkcs11.pin"), description="The file with the user PIN. For it holds what holds for passphrases."
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "Pkcs11":
+        if (self.module is None) != (self.token is None):
+            raise PydanticCustomError("expected", "{what}", {"what": "module and token, or neither"})
         return self
 
 
@@ -305,8 +365,11 @@ class Config(Section):
     management: Management = Field(
         default_factory=Management, description="The listener for the operator. A token is always asked for."
     )
-    keys: FilePath = Field(
-        Path("keys"), description="Folder of the private keys. Only its owner may read them."
+    keys: Keys = Field(default_factory=Keys, description="The participant's keys, in files.")
+    pkcs11: Pkcs11 = Field(
+        default_factory=Pkcs11,
+        description="A PKCS #11 token (HSM, smart card, SoftHSM) where the participant's keys are made and "
+        "stay.",
     )
     store: FilePath = Field(
         Path("anode.sqlite"),

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from connector.config import Config, Limits
 from connector.dcp.profiles import PROFILES, Deviation, Profile
@@ -22,7 +23,7 @@ from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, pause
-from connector.flows.credentials import Credentials, Issuer, key_issuer
+from connector.flows.credentials import Credentials
 from connector.flows.data import DataPlane
 from connector.flows.deliver import Courier
 from connector.flows.events import Events
@@ -32,6 +33,7 @@ from connector.flows.issue import CredentialIssuer
 from connector.flows.needs import Needs
 from connector.flows.negotiate import Negotiation, Negotiations
 from connector.flows.older_proofs import OlderProofs
+from connector.flows.own_keys import OwnKeys
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
@@ -50,7 +52,7 @@ from connector.peers.egress import Egress
 from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
-from connector.vc import keys
+from connector.vc import keystore
 
 _log = logging.getLogger(__name__)
 
@@ -84,9 +86,13 @@ class Parts:
 class Node:
     """A running node without its listeners. `start()` it inside an event loop, `close()` it at the end."""
 
-    def __init__(self, config: Config, parts: Parts | None = None) -> None:
+    def __init__(
+        self, config: Config, parts: Parts | None = None, reread: Callable[[], Config] | None = None
+    ) -> None:
+        """`reread` gives the settings as they are now, for `reload`."""
         parts = parts or Parts()
         self.config = config
+        self._reread = reread or (lambda: config)
         self.participant = config.participant.did
         self.address = f"{config.public.url.rstrip('/')}/dsp"
         """Base URL of our protocol endpoints: what we give as callback address."""
@@ -101,17 +107,20 @@ class Node:
         self.upstream = Client(Egress("any"))
         transport = parts.transport or self.client
         self.resolver = DidResolver(
-            transport, "http" if config.network.reach == "loopback" else "https", self.clock.now
+            transport,
+            "http" if config.network.reach == "loopback" else "https",
+            self.clock.now,
+            own=lambda did: self.did_document() if did == self.participant and self.keys else None,
         )
         self.profile = parts.profile or PROFILES[config.credentials.profile]
         self.trust = _trust(config)
-        self.key = None if parts.identity else keys.load(config.keys, self.participant)
+        self.keys = None if parts.identity else OwnKeys(keystore.configured(config), self.clock.now)
         self.own = (
             None
-            if self.key is None
+            if self.keys is None
             else SelfIssued(
                 self.participant,
-                self.key,
+                self.keys.key,
                 self.resolver,
                 self.clock.now,
                 profile=self.profile,
@@ -209,10 +218,19 @@ class Node:
         await self.verifier.close()
         await self.db.close()
         self.audit.close()
+        if self.keys is not None:
+            self.keys.close()
 
-    def reload(self, config: Config) -> None:
-        """Believe whom these settings say: authority, trusted, require, present. Nothing else changes."""
-        self.trust = _trust(config)
+    def reload(self) -> None:
+        """Read anew what may change while the node runs: its keys, and whom it believes.
+
+        Of the settings these count: credentials.authority, trusted, require and present. Raises InvalidFile
+        if something is wrong with any of it; then what held before goes on to hold.
+        """
+        trust = _trust(self._reread())
+        if self.keys is not None:
+            self.keys.reload()
+        self.trust = trust
         if self.presentations is not None:
             self.presentations.forget()
 
@@ -246,8 +264,8 @@ class Node:
     def _claims(
         self, transport: Transport, new_id: Callable[[], str]
     ) -> tuple[Presentations | None, Wallet | None, CredentialIssuer | None]:
-        """The three roles of the claims protocol: verifier, holder, and issuer if the settings say so."""
-        if self.own is None or self.key is None:
+        """The three roles of the claims protocol: verifier, holder, issuer."""
+        if self.own is None or self.keys is None:
             return None, None, None
         settings, now, url = self.config.credentials, self.clock.now, self.config.public.url.rstrip("/")
         shared = (self.own, self.resolver, transport)
@@ -255,15 +273,13 @@ class Node:
             *shared, self.verifier, self.db, now, lambda: self.trust, self.profile, settings.lifetime
         )
         wallet = Wallet(
-            *shared, self.key, self.verifier, self.db, now, new_id, lambda: self.trust, self.profile
+            *shared, self.keys.key, self.verifier, self.db, now, new_id, lambda: self.trust, self.profile
         )
-        if settings.issue is None:
-            return presentations, wallet, None
         issuer = CredentialIssuer(
             *shared,
-            self.key.name,
+            next(name for name, kind in self.keys.names.items() if kind == "P-256"),
             f"{url}{ISSUER_SERVICE}",
-            issuable.load(settings.issue),
+            issuable.load(settings.issue) if settings.issue is not None else {},
             self.credentials,
             self.db,
             self.clock,
@@ -275,9 +291,7 @@ class Node:
         return presentations, wallet, issuer
 
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
-        issuers = {name: key_issuer(key) for name, key in keys.load_issuers(self.config.keys).items()}
-        if self.key is not None:
-            issuers[self.key.name] = Issuer(self.participant, self.key.kid, self.key.private)
+        issuers = self.keys.issuers if self.keys else {}
 
         async def fetch(url: str) -> bytes:
             for accept in _LIST_TYPES:
@@ -294,31 +308,30 @@ class Node:
             self.db,
             self.clock.now,
             f"{self.config.public.url.rstrip('/')}/status",
-            {name: issuer.did for name, issuer in issuers.items()},
+            self.keys.dids if self.keys else {},
             fetch,
             lifetime=self.config.credentials.lifetime,
             demands=self.profile.lists,
         )
         workers = Workers()
-        own = {issuer.method: issuer.private.public_key() for issuer in issuers.values()}
         older = OlderProofs(Workers(number=1, program=older_proofs.PROGRAM))
         verifier = Verifier(
             workers,
             self.resolver.resolve,
             self.clock.now,
             statuses,
-            own,
             older_proofs=older,
             relationships=not self.profile.has(Deviation.NO_RELATIONSHIPS),
             loose_shape=self.profile.has(Deviation.LOOSE_SHAPE),
         )
         return Credentials(issuers, workers, self.clock.now, statuses), verifier
 
-    def did_document(self) -> dict[str, object]:
-        """Our DID document, for `/.well-known/did.json` or the DID's path."""
-        if self.key is None:
+    def did_document(self) -> dict[str, Any]:
+        """Our DID document, for `/.well-known/did.json` or the DID's path. Raises NotFound."""
+        if self.keys is None:
             raise NotFound("This node has no DID document.")
-        return did_web.document(self.participant, [self.key], self.config.public.url)
+        services = did_web.services(self.config.public.url, self.config.participant.services)
+        return did_web.document(self.participant, self.keys.methods(), services)
 
     async def refresh(self, participant: str, refresh_token: str) -> tuple[str, str, float]:
         """New tokens for a transfer: access token, refresh token, seconds of the first."""

@@ -37,7 +37,10 @@ def test_defaults(tmp_path: Path) -> None:
     assert (loaded.public.host, loaded.public.port) == ("127.0.0.1", 8080)
     assert (loaded.management.host, loaded.management.port) == ("127.0.0.1", 8081)
     assert loaded.management.token_file == tmp_path / "management.token"
-    assert (loaded.keys, loaded.store) == (tmp_path / "keys", tmp_path / "anode.sqlite")
+    assert loaded.keys.folder == tmp_path / "keys"
+    assert loaded.keys.passphrase_file == tmp_path / "keys.passphrase"
+    assert (loaded.keys.announced, loaded.keys.overlap) == (300, 86400)
+    assert (loaded.pkcs11.module, loaded.store) == (None, tmp_path / "anode.sqlite")
     assert (loaded.catalog, loaded.policies) == ((tmp_path / "catalog",), (tmp_path / "policies",))
     assert loaded.network.reach == "internet"
     assert loaded.delivery == config.Delivery(first_retry=0.5, longest_retry=300, deadline=86400)
@@ -63,7 +66,7 @@ network: {reach: moon}
 delivery: {deadline: soon, first_retry: 0}
 limits: 3
 catalog: data
-keys: [a]
+store: [a]
 token_lifetime: 5m
 """
     assert reasons(tmp_path, text) == [
@@ -82,7 +85,7 @@ token_lifetime: 5m
         "anode.yaml:13: delivery.first_retry: expected more than 0; it is 0",
         "anode.yaml:14: limits: expected a mapping of keys to values; it is 3",
         'anode.yaml:15: catalog: expected a list, such as [a, b]; it is "data"',
-        "anode.yaml:16: keys: expected the path of a file or folder; it is ['a']",
+        "anode.yaml:16: store: expected the path of a file or folder; it is ['a']",
         'anode.yaml:17: unknown key "token_lifetime"; did you mean data.token_lifetime?',
     ]
 

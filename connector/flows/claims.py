@@ -215,7 +215,7 @@ class Presentations:
             "POST",
             f"{service}/presentations/query",
             headers={
-                "Authorization": f"Bearer {self._identity.signed(caller.did, caller.token)}",
+                "Authorization": f"Bearer {await self._identity.token(caller.did, caller.token)}",
                 "Content-Type": "application/json",
             },
             body=orjson.dumps(query.document()),

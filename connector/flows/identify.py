@@ -9,6 +9,7 @@ too old or seen before costs a few microseconds, no signature check and no reque
 import base64
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +19,7 @@ from connector.dcp.profiles import PROFILES, Profile
 from connector.dcp.replays import Replays
 from connector.dcp.scopes import Scope
 from connector.errors import EgressDenied, Untrusted
+from connector.flows.signing import signed
 from connector.peers.did_web import DidResolver
 from connector.vc import did as did_web
 from connector.vc import jose
@@ -59,16 +61,16 @@ class Identity(Protocol):
 
 
 class SelfIssued:
-    """Identity by self-issued tokens. `did` and `key` are our own; `clock` gives epoch seconds.
+    """Identity by self-issued tokens. `did` is our own, `key` gives the P-256 key we sign with now.
 
-    `profile` is the data space's; `shows(types)` says what of our credentials a peer may read when policies
-    in play name these types.
+    `clock` gives epoch seconds. `profile` is the data space's; `shows(types)` says what of our credentials a
+    peer may read when policies in play name these types.
     """
 
     def __init__(
         self,
         did: str,
-        key: Key,
+        key: Callable[[], Key],
         resolver: DidResolver,
         clock: Callable[[], float],
         *,
@@ -86,26 +88,27 @@ class SelfIssued:
         # Replays are remembered in memory only, so what was signed before we started could be one.
         self._oldest = clock() - _RESTART_MARGIN
         self._keys: dict[tuple[str, str | None], tuple[dict[str, Any], ec.EllipticCurvePublicKey]] = {}
-        self._access: dict[tuple[str, frozenset[str]], tuple[str, float]] = {}
+        self._access: dict[tuple[str, frozenset[str], str], tuple[str, float]] = {}
 
     async def authorization(self, audience: str, types: frozenset[str] = frozenset()) -> str:
         """`Bearer …` with a token that only `audience` will take, once, within a minute."""
         shown = self._shows(types)
-        token = self._access_token(audience, shown) if shown else None
-        return "Bearer " + self.signed(audience, token)
+        token = await self._access_token(audience, shown) if shown else None
+        return "Bearer " + await self.token(audience, token)
 
-    def signed(self, audience: str, token: str | None = None) -> str:
+    async def token(self, audience: str, access: str | None = None) -> str:
         """A self-issued ID token for `audience`, with this access token in it."""
         jti = base64.urlsafe_b64encode(os.urandom(15)).decode()
-        claims = self_issued.claims(self.did, audience, self._clock(), jti, token=token)
-        return jose.sign(_HEADER, claims, self._key)
+        claims = self_issued.claims(self.did, audience, self._clock(), jti, token=access)
+        key = self._key()
+        return await signed(key.signer, partial(jose.sign, _HEADER, claims, key))
 
-    def access_token(self, bearer: str, scopes_: Sequence[str]) -> str:
+    async def access_token(self, bearer: str, scopes_: Sequence[str]) -> str:
         """An access token of ours for these scopes, which only the participant `bearer` can use."""
-        claims = self_issued.access_claims(self.did, bearer, scopes_, self._clock())
-        return jose.sign(_ACCESS_HEADER, claims, self._key)
+        claims, key = self_issued.access_claims(self.did, bearer, scopes_, self._clock()), self._key()
+        return await signed(key.signer, partial(jose.sign, _ACCESS_HEADER, claims, key))
 
-    def granted(self, caller: Caller) -> frozenset[Scope]:
+    async def granted(self, caller: Caller) -> frozenset[Scope]:
         """What the access token of a caller allows it to read of our credentials. Raises Untrusted."""
         if caller.token is None:
             raise Untrusted(
@@ -113,16 +116,17 @@ class SelfIssued:
                 "request of ours"
             )
         jws = jose.parse(caller.token, typ=_ACCESS)
-        jose.verify(jws, self._key.private.public_key())
+        kid, own = jws.header.get("kid"), await self._resolver.resolve(self.did)
+        jose.verify(jws, did_web.verification_key(own, self.did, kid if isinstance(kid, str) else None))
         return scopes.parse_all(self_issued.check_access(jws.claims, self.did, caller.did, self._clock()))
 
-    def _access_token(self, audience: str, types: frozenset[str]) -> str:
+    async def _access_token(self, audience: str, types: frozenset[str]) -> str:
         """One that was signed a while ago will do, so that a request costs one signature and not two."""
-        now, key = self._clock(), (audience, types)
+        now, key = self._clock(), (audience, types, self._key().kid)
         kept = self._access.get(key)
         if kept is not None and now < kept[1]:
             return kept[0]
-        token = self.access_token(audience, [self._profile.scope(type_) for type_ in sorted(types)])
+        token = await self.access_token(audience, [self._profile.scope(type_) for type_ in sorted(types)])
         if len(self._access) >= _MAX_ACCESS:
             del self._access[next(iter(self._access))]
         self._access[key] = (token, now + self_issued.ACCESS_LIFETIME / 2)
@@ -140,6 +144,11 @@ class SelfIssued:
         said = self_issued.check(jws.claims, self.did, self._clock())
         if said.iat < self._oldest:
             raise Untrusted("the token was signed before this node restarted; sign a new one")
+        if not said.did.startswith("did:web:"):
+            # did:key and did:jwk resolve too, and would let anybody be a participant of his own making.
+            raise Untrusted(
+                f"{jose.shown(said.did)} is not a did:web, by which alone participants are known here"
+            )
         self._replays.check(said.did, said.jti)
         try:
             await self._check_signature(jws, said.did, kid)

@@ -263,7 +263,7 @@ class CredentialIssuer:
                 "POST",
                 f"{service}/credentials",
                 headers={
-                    "Authorization": f"Bearer {self._identity.signed(one.holder)}",
+                    "Authorization": f"Bearer {await self._identity.token(one.holder)}",
                     "Content-Type": "application/json",
                 },
                 body=one.message,

@@ -74,11 +74,10 @@ def _end(document: Mapping[str, Any]) -> float:
 class Verifier:
     """Says whether credentials hold.
 
-    `resolve` gives the DID document of others, `own` are keys of this node by their DID URLs (they may not be
-    published yet); `statuses` looks up status entries; `resources` is what is held of resources named with a
-    digest. `bind_issuer` False takes proofs by keys of other DIDs than the issuer's: published test vectors
-    need that, nobody else does. `older_jwt` takes JWTs with a `vc` or `vp` claim (data model 1.1) as well,
-    `older_proofs` its linked-data proofs.
+    `resolve` gives the DID document of a DID, `statuses` looks up status entries, `resources` is what is held
+    of resources named with a digest. `bind_issuer` False takes proofs by keys of other DIDs than the
+    issuer's: published test vectors need that, nobody else does. `older_jwt` takes JWTs with a `vc` or `vp`
+    claim (data model 1.1) as well, `older_proofs` its linked-data proofs.
     `relationships` False takes a key whatever its DID document lists it for: Eclipse's wallets list nothing.
     `loose_shape` takes JWTs of data model 1.1 with the mistakes of the 1.0.0-RC6 conformance kit: no type
     VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`.
@@ -90,7 +89,6 @@ class Verifier:
         resolve: Resolve,
         now: Callable[[], float],
         statuses: Statuses,
-        own: Mapping[str, Public],
         *,
         resources: Mapping[str, tuple[bytes, ...]] | None = None,
         bind_issuer: bool = True,
@@ -103,7 +101,6 @@ class Verifier:
         self._resolve = resolve
         self._now = now
         self._statuses = statuses
-        self._own = own
         self._resources = resources or {}
         self._bind_issuer = bind_issuer
         self._older_jwt = older_jwt
@@ -310,11 +307,9 @@ class Verifier:
     async def key(self, reference: str, purpose: str) -> Public:
         """The key at a DID URL, for a purpose. Raises Untrusted or Unavailable."""
         did = reference.partition("#")[0]
-        if reference in self._own:
-            return self._own[reference]
         asked = purpose if self._relationships else None
         return methods.method_key(await self.document(did), reference, asked)
 
     async def document(self, did: str) -> Mapping[str, Any]:
         """The DID document of `did`."""
-        return methods.local_document(did) or await self._resolve(did)
+        return await self._resolve(did)

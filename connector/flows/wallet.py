@@ -7,6 +7,7 @@ token that we gave to this very verifier, and nothing beyond its scopes.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -29,6 +30,7 @@ from connector.dcp.trust import Trust
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.identify import Caller, SelfIssued
 from connector.flows.peers import reasons
+from connector.flows.signing import signed
 from connector.flows.verify import Verifier
 from connector.peers.client import Answer, Transport
 from connector.peers.did_web import DidResolver
@@ -56,7 +58,7 @@ class Wallet:
         identity: SelfIssued,
         resolver: DidResolver,
         transport: Transport,
-        key: Key,
+        key: Callable[[], Key],
         verifier: Verifier,
         db: Database,
         now: Callable[[], float],
@@ -99,9 +101,9 @@ class Wallet:
         asked = scopes.parse_all(query.scope or [])
         if not query.scope:
             raise RemoteProtocolError("scope must name at least one credential")
-        granted = self._identity.granted(caller)
+        granted = await self._identity.granted(caller)
         chosen = [one for one in await self._presentable() if self._may_read(one, asked, granted)]
-        made = [self._presentation(caller.did, kind, chosen) for kind in FORMATS]
+        made = [await self._presentation(caller.did, kind, chosen) for kind in FORMATS]
         return PresentationResponseMessage(presentation=[one for one in made if one is not None])
 
     def _may_read(self, one: Held, asked: frozenset[Scope], granted: frozenset[Scope]) -> bool:
@@ -132,17 +134,19 @@ class Wallet:
             found.append(one)
         return found
 
-    def _presentation(self, audience: str, kind: str, chosen: list[Held]) -> str | None:
+    async def _presentation(self, audience: str, kind: str, chosen: list[Held]) -> str | None:
         tokens = [one.token for one in chosen if one.format == kind]
         if not tokens:
             return None
-        private, kid, now = self._key.private, self._key.kid, self._now()
-        common: dict[str, Any] = {"audience": audience, "now": now, "lifetime": _LIFETIME}
-        common["token_id"] = self._new_id()
+        key = self._key()
+        about: dict[str, Any] = {"audience": audience, "now": self._now(), "lifetime": _LIFETIME}
+        about["token_id"] = self._new_id()
         if kind == JWT_11:
-            return envelope.older_presentation_jwt(tokens, private, kid, **common)
-        double = self._profile.has(Deviation.WRAPPED_PRESENTATIONS)
-        return envelope.presentation_jwt(tokens, private, kid, double=double, **common)
+            make = partial(envelope.older_presentation_jwt, tokens, key.signer, key.kid, **about)
+        else:
+            about["double"] = self._profile.has(Deviation.WRAPPED_PRESENTATIONS)
+            make = partial(envelope.presentation_jwt, tokens, key.signer, key.kid, **about)
+        return await signed(key.signer, make)
 
     # -- taking
 
@@ -278,7 +282,7 @@ class Wallet:
                 "POST",
                 f"{await self._service(issuer)}/credentials",
                 headers={
-                    "Authorization": f"Bearer {self._identity.signed(issuer)}",
+                    "Authorization": f"Bearer {await self._identity.token(issuer)}",
                     "Content-Type": "application/json",
                 },
                 body=orjson.dumps(message.document()),
@@ -299,7 +303,7 @@ class Wallet:
         answer = await self._transport.request(
             "GET",
             f"{await self._service(request.issuer)}/requests/{request.issuer_pid}",
-            headers={"Authorization": f"Bearer {self._identity.signed(request.issuer)}"},
+            headers={"Authorization": f"Bearer {await self._identity.token(request.issuer)}"},
             timeout=_TIMEOUT,
         )
         self._expect(answer, request.issuer, {200})

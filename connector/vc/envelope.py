@@ -15,7 +15,7 @@ from connector.vc.credential import V2, contexts, identifier, types, version
 from connector.vc.dates import instant, iso
 from connector.vc.jose import shown
 from connector.vc.jws import Jws
-from connector.vc.multikey import Private
+from connector.vc.signers import Signer
 
 What = Literal["vc", "vp"]
 CREDENTIAL, PRESENTATION = "EnvelopedVerifiableCredential", "EnvelopedVerifiablePresentation"
@@ -146,14 +146,14 @@ def outer(token: Jws, now: float) -> Enveloped:
     return Enveloped(token, token.payload, token.payload["iss"])
 
 
-def credential_jwt(document: Mapping[str, Any], key: Private, kid: str) -> str:
+def credential_jwt(document: Mapping[str, Any], key: Signer, kid: str) -> str:
     """A credential of VCDM 2.0 as `vc+jwt`."""
     return jws.sign({"typ": "vc+jwt", "cty": "vc", "kid": kid}, document, key)
 
 
 def presentation_jwt(
     credentials: Sequence[str],
-    key: Private,
+    key: Signer,
     kid: str,
     *,
     audience: str,
@@ -183,7 +183,7 @@ def presentation_jwt(
     return jws.sign({"typ": "JWT", "kid": kid}, {**claims, "sub": holder, **envelope(inner, "vp")}, key)
 
 
-def older_credential_jwt(document: Mapping[str, Any], key: Private, kid: str, token_id: str) -> str:
+def older_credential_jwt(document: Mapping[str, Any], key: Signer, kid: str, token_id: str) -> str:
     """A credential as a JWT with a `vc` claim (VCDM 1.1 §6.3.1), which holds all of it.
 
     The form belongs to data model 1.1; Eclipse connectors want status lists of 2.0 in it as well.
@@ -205,7 +205,7 @@ def older_credential_jwt(document: Mapping[str, Any], key: Private, kid: str, to
 
 def older_presentation_jwt(
     credentials: Sequence[str],
-    key: Private,
+    key: Signer,
     kid: str,
     *,
     audience: str,

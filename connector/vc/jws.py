@@ -15,7 +15,8 @@ from connector.errors import RemoteProtocolError, Untrusted
 from connector.jsonld.documents import loads
 from connector.vc import multibase, multikey
 from connector.vc.jose import shown
-from connector.vc.multikey import Kind, Private, Public
+from connector.vc.multikey import Kind, Public
+from connector.vc.signers import Signer
 
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 64
@@ -37,11 +38,11 @@ class Jws(NamedTuple):
     signature: bytes
 
 
-def sign(header: Mapping[str, Any], payload: Mapping[str, Any], key: Private) -> str:
+def sign(header: Mapping[str, Any], payload: Mapping[str, Any], key: Signer) -> str:
     """The JWS of `payload`; `alg` follows from the key."""
-    full = {"alg": _NAMES[multikey.kind(key)], **header}
+    full = {"alg": _NAMES[multikey.kind(key.public)], **header}
     signing_input = ".".join(multibase.base64url(orjson.dumps(part)) for part in (full, payload))
-    return f"{signing_input}.{multibase.base64url(multikey.sign(key, signing_input.encode()))}"
+    return f"{signing_input}.{multibase.base64url(key.sign(signing_input.encode()))}"
 
 
 def parse(token: object) -> Jws:

@@ -1,4 +1,4 @@
-"""Keys for credentials: Ed25519, P-256 and P-384, as Multikey, as JWK, and what they sign.
+"""Keys: Ed25519, P-256 and P-384, as Multikey, as JWK, and their signatures checked.
 
 Controlled Identifiers 1.0 §2.2.2 (Multikey), RFC 7518 §6.2 and RFC 8037 (JWK). ECDSA signatures are the raw
 `r‖s` of IEEE P1363, as JOSE and Data Integrity both want them.
@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connector.errors import RemoteProtocolError, Untrusted
@@ -112,15 +112,6 @@ def from_jwk(given: Mapping[str, Any]) -> Public:
         return _from_raw("Ed25519", x)
     y = _coordinate(given.get("y"), _BYTES[found])
     return _from_raw(found, b"\x04" + x + y)
-
-
-def sign(key: Private, message: bytes) -> bytes:
-    """The signature over `message`: Ed25519, or ECDSA with the curve's own hash as `r‖s`."""
-    if isinstance(key, Ed25519PrivateKey):
-        return key.sign(message)
-    found = kind(key)
-    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(_HASHES[found])))
-    return r.to_bytes(_BYTES[found], "big") + s.to_bytes(_BYTES[found], "big")
 
 
 def verify(key: Public, signature: bytes, message: bytes) -> None:

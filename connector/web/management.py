@@ -42,6 +42,14 @@ _DESCRIPTION = (
 ROUTES = [
     Route("GET", "/status", about.status, "How this node is", "node", response=model.Status),
     Route(
+        "POST",
+        "/reload",
+        about.reload,
+        "Read keys anew",
+        "node",
+        errors=(InvalidFile, Unavailable),
+    ),
+    Route(
         "GET",
         "/events",
         streams.stream_events,

@@ -53,7 +53,7 @@ def application(node: Node) -> web.Application:
     app.add_routes([*dsp.routes(), *dcp.routes(), *data.routes(), web.get("/healthz", _health)])
     app.router.add_get("/status/{name}", _status_list)
     app.router.add_route("*", "/{anything:.*}", _elsewhere)
-    if node.key is not None:
+    if node.keys is not None:
         path = "/" + did_web.document_url(node.participant).split("/", 3)[3]
         app.router.add_get(path, _did)
     return app
@@ -133,7 +133,7 @@ async def _status_list(request: web.Request) -> web.Response:
         if form == "application/json":
             response = json(await credentials.status_list(name))
         else:
-            token, form = credentials.status_list_jwt(name, older=form == "application/jwt")
+            token, form = await credentials.status_list_jwt(name, older=form == "application/jwt")
             response = web.Response(text=token, content_type=form)
     except NotFound as wrong:
         return json({"reason": list(wrong.reasons)}, status=404)

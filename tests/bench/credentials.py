@@ -17,6 +17,7 @@ from connector.jsonld import graph
 from connector.resources import folder
 from connector.store.database import Database
 from connector.vc import multikey, status
+from connector.vc.signers import InMemory
 from tests.bench.measure import cpu_seconds
 
 NOW = 1_790_000_000.0
@@ -51,7 +52,7 @@ async def _cpu(workers: Workers, number: int, run: Callable[[], Awaitable[Any]])
 
 async def compare(path: Path, verdict: Verdict) -> None:
     """Run and print."""
-    issuers = {kind: key_issuer(multikey.generate(kind)) for kind in multikey.KINDS}
+    issuers = {kind: key_issuer(InMemory(multikey.generate(kind))) for kind in multikey.KINDS}
     workers, db = Workers(number=1), Database(path / "credentials.sqlite")
     lists: dict[str, bytes] = {}
 
@@ -64,7 +65,7 @@ async def compare(path: Path, verdict: Verdict) -> None:
     dids = {name: issuer.did for name, issuer in issuers.items()}
     statuses = Statuses(db, lambda: NOW, "https://us.example/status", dids, fetch)
     credentials = Credentials(issuers, workers, lambda: NOW, statuses)
-    verifier = Verifier(workers, resolve, lambda: NOW, statuses, {})
+    verifier = Verifier(workers, resolve, lambda: NOW, statuses)
     document = passport("public", "use-data")
     signed = await credentials.issue("Ed25519", "eddsa-rdfc-2022", document)
     triples = len(graph.canonical({**document, "issuer": "did:example:issuer"}))

@@ -14,9 +14,10 @@ from connector.flows.status import Statuses
 from connector.flows.verify import Verifier, hashes
 from connector.flows.workers import Workers
 from connector.store.database import Database
-from connector.vc import multikey, status
+from connector.vc import methods, multikey, status
 from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import suites
+from connector.vc.signers import InMemory
 from tests.vc import cases
 from tests.vc.cases import GOOD, changed
 
@@ -36,7 +37,7 @@ class World:
         self.web: dict[str, bytes] = {}
         self.documents: dict[str, Mapping[str, Any]] = {}
         self.fetched = 0
-        self.issuers = {kind: key_issuer(multikey.generate(kind)) for kind in multikey.KINDS}
+        self.issuers = {kind: key_issuer(InMemory(multikey.generate(kind))) for kind in multikey.KINDS}
         self.workers = Workers()
         self.db = Database(folder / "store.sqlite")
         self.statuses = self.lists("https://us.example/status")
@@ -52,7 +53,7 @@ class World:
 
     def verifying(self, statuses: Statuses, **more: Any) -> Verifier:
         return Verifier(
-            self.workers, self.resolve, lambda: self.now, statuses, {}, resources=cases.RESOURCES, **more
+            self.workers, self.resolve, lambda: self.now, statuses, resources=cases.RESOURCES, **more
         )
 
     async def fetch(self, url: str) -> bytes:
@@ -62,9 +63,10 @@ class World:
         return self.web[url]
 
     async def resolve(self, did: str) -> Mapping[str, Any]:
-        if did not in self.documents:
+        document = methods.local_document(did) or self.documents.get(did)
+        if document is None:
             raise Untrusted(f"there is no {did}")
-        return self.documents[did]
+        return document
 
     async def forced(self, document: dict[str, Any], kind: str = "Ed25519", **members: Any) -> dict[str, Any]:
         """A document with a proof, whatever is wrong with it, as far as it can be hashed."""
@@ -74,10 +76,10 @@ class World:
         proof = {**proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z"), **members}
         proof = {key: value for key, value in proof.items() if value is not ...}
         try:
-            found = await hashes(self.workers, suite, document, proof, issuer.private.public_key())
+            found = await hashes(self.workers, suite, document, proof, issuer.signer.public)
         except AnodeError:
             found = (bytes(32), bytes(32))
-        return {**document, "proof": {**proof, "proofValue": suites.sign(issuer.private, found)}}
+        return {**document, "proof": {**proof, "proofValue": suites.sign(issuer.signer, found)}}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -267,12 +269,12 @@ async def test_a_credential_is_valid_in_its_period_only(world: World) -> None:
 
 async def test_a_did_web_issuer_is_resolved(world: World) -> None:
     """The key is read from the issuer's DID document, under assertionMethod."""
-    private = multikey.generate("P-256")
+    private = InMemory(multikey.generate("P-256"))
     issuer = Issuer("did:web:maker.example", "did:web:maker.example#k", private)
     elsewhere = world.issuing({"maker": issuer})
     issued = await elsewhere.issue("maker", "ecdsa-rdfc-2019", GOOD)
     method = {"id": issuer.method, "type": "JsonWebKey2020", "controller": issuer.did}
-    method["publicKeyJwk"] = multikey.jwk(private.public_key())  # type: ignore[assignment] # a dict in a dict
+    method["publicKeyJwk"] = multikey.jwk(private.public)  # type: ignore[assignment] # a dict in a dict
     document = {"id": issuer.did, "verificationMethod": [method], "assertionMethod": [issuer.method]}
     world.documents[issuer.did] = document
     await world.verifier.verify(issued)
@@ -289,8 +291,8 @@ async def presented(
     document = {"@context": [cases.V2], "type": ["VerifiablePresentation"], **members}
     unsigned = proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z", "authentication")
     unsigned |= {"challenge": "c1", "domain": "verifier.example", **(proof or {})}
-    found = await hashes(world.workers, suite, document, unsigned, issuer.private.public_key())
-    return {**document, "proof": {**unsigned, "proofValue": suites.sign(issuer.private, found)}}
+    found = await hashes(world.workers, suite, document, unsigned, issuer.signer.public)
+    return {**document, "proof": {**unsigned, "proofValue": suites.sign(issuer.signer, found)}}
 
 
 async def test_presentations(world: World) -> None:

@@ -29,7 +29,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 
 def signed(issuer: Issuer, claims: dict[str, Any], **header: Any) -> str:
     full = {"typ": "vc+jwt", "cty": "vc", "kid": issuer.method, **header}
-    return jws.sign({key: value for key, value in full.items() if value is not ...}, claims, issuer.private)
+    return jws.sign({key: value for key, value in full.items() if value is not ...}, claims, issuer.signer)
 
 
 def document(by: Issuer, **members: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def document(by: Issuer, **members: Any) -> dict[str, Any]:
 
 def presentation(holder: Issuer, *credentials: str, **more: Any) -> str:
     settings = {"audience": AUDIENCE, "now": NOW, "lifetime": 60, "token_id": "urn:uuid:1", **more}
-    return envelope.presentation_jwt(credentials, holder.private, holder.method, **settings)
+    return envelope.presentation_jwt(credentials, holder.signer, holder.method, **settings)
 
 
 @pytest.mark.parametrize("kind", multikey.KINDS)
@@ -166,13 +166,13 @@ async def test_jwts_that_are_believed(world: World) -> None:
     issuer = world.issuers["P-256"]
     await world.verifier.verify_jwt(signed(issuer, document(issuer), typ=..., cty=...))
     await world.verifier.verify_jwt(signed(issuer, document(issuer, iat="2026-01-01T00:00:00Z")))
-    maker = Issuer("did:web:maker.example", "did:web:maker.example#k", issuer.private)
+    maker = Issuer("did:web:maker.example", "did:web:maker.example#k", issuer.signer)
     key = {"id": maker.method, "type": "JsonWebKey", "controller": maker.did}
-    key["publicKeyJwk"] = multikey.jwk(issuer.private.public_key())  # type: ignore[assignment] # a dict in a dict
+    key["publicKeyJwk"] = multikey.jwk(issuer.signer.public)  # type: ignore[assignment] # a dict in a dict
     world.documents[maker.did] = {
         "id": maker.did, "verificationMethod": [key], "assertionMethod": [maker.method]
     }  # fmt: skip
-    kid = jws.thumbprint(issuer.private.public_key())
+    kid = jws.thumbprint(issuer.signer.public)
     await world.verifier.verify_jwt(signed(maker, document(maker), kid=kid))
 
 
@@ -203,7 +203,7 @@ async def test_tokens_that_are_none(world: World) -> None:
 async def test_presentations_as_jwt(world: World, double: bool) -> None:
     """A `vp+jwt`, plain or in the double envelope, holds for its audience, nonce, holder and time."""
     holder, issuer = world.issuers["Ed25519"], world.issuers["P-256"]
-    held = envelope.credential_jwt(document(issuer), issuer.private, issuer.method)
+    held = envelope.credential_jwt(document(issuer), issuer.signer, issuer.method)
     token = presentation(holder, held, nonce="n1", double=double)
     verify = world.verifier.verify_presentation_jwt
     found = await verify(token, AUDIENCE, "n1")
@@ -232,19 +232,19 @@ async def test_the_outer_envelope_is_checked_too(world: World) -> None:
     holder, thief = world.issuers["Ed25519"], world.issuers["P-384"]
     inner = presentation(holder)
     claims = {"iss": thief.did, "aud": AUDIENCE, **envelope.envelope(inner, "vp")}
-    stolen = jws.sign({"typ": "JWT", "kid": thief.method}, claims, thief.private)
+    stolen = jws.sign({"typ": "JWT", "kid": thief.method}, claims, thief.signer)
     with pytest.raises(Untrusted, match="different parties"):
         await world.verifier.verify_presentation_jwt(stolen, AUDIENCE, None)
-    forged = jws.sign({"typ": "JWT", "kid": thief.method}, {**claims, "iss": holder.did}, thief.private)
+    forged = jws.sign({"typ": "JWT", "kid": thief.method}, {**claims, "iss": holder.did}, thief.signer)
     with pytest.raises(Untrusted, match="which is none of"):
         await world.verifier.verify_presentation_jwt(forged, AUDIENCE, None)
     elsewhere = {**claims, "iss": holder.did, "aud": "did:web:else.example"}
-    replayed = jws.sign({"typ": "JWT", "kid": holder.method}, elsewhere, holder.private)
+    replayed = jws.sign({"typ": "JWT", "kid": holder.method}, elsewhere, holder.signer)
     with pytest.raises(Untrusted, match="audience"):
         await world.verifier.verify_presentation_jwt(replayed, AUDIENCE, None)
     nested = envelope.envelope(presentation(holder, double=True), "vp")
     twice = jws.sign(
-        {"typ": "JWT", "kid": holder.method}, {"iss": holder.did, "aud": AUDIENCE, **nested}, holder.private
+        {"typ": "JWT", "kid": holder.method}, {"iss": holder.did, "aud": AUDIENCE, **nested}, holder.signer
     )
     with pytest.raises(REFUSED):
         await world.verifier.verify_presentation_jwt(twice, AUDIENCE, None)
@@ -253,7 +253,7 @@ async def test_the_outer_envelope_is_checked_too(world: World) -> None:
 async def test_a_presentation_holds_no_bare_credentials(world: World) -> None:
     """A credential without any proof, or a JWT as plain text, is refused in a `vp+jwt`."""
     holder = world.issuers["Ed25519"]
-    held = envelope.credential_jwt(document(holder), holder.private, holder.method)
+    held = envelope.credential_jwt(document(holder), holder.signer, holder.method)
     for entry in (document(holder), held, None, 7):
         claims = {"@context": [V2], "type": ["VerifiablePresentation"], "holder": holder.did, "aud": AUDIENCE}
         token = signed(holder, {**claims, "verifiableCredential": [entry]}, typ="vp+jwt", cty="vp")
@@ -265,11 +265,11 @@ async def test_the_older_form(world: World) -> None:
     """JWTs with `vc` and `vp` claims: mapped, verified, and refused where the switch is off."""
     issuer, holder = world.issuers["P-256"], world.issuers["Ed25519"]
     older = {**cases.GOOD_1_1, "issuer": issuer.did}
-    held = envelope.older_credential_jwt(older, issuer.private, issuer.method, "urn:uuid:2")
+    held = envelope.older_credential_jwt(older, issuer.signer, issuer.method, "urn:uuid:2")
     found = await world.verifier.verify_jwt(held, older=True)
     assert found.document["credentialSubject"]["id"] == "did:example:subject"
     token = envelope.older_presentation_jwt(
-        [held], holder.private, holder.method, audience=AUDIENCE, now=NOW, lifetime=60, token_id="urn:uuid:3"
+        [held], holder.signer, holder.method, audience=AUDIENCE, now=NOW, lifetime=60, token_id="urn:uuid:3"
     )
     await world.verifier.verify_presentation_jwt(token, AUDIENCE, None, older=True)
     with pytest.raises(Untrusted, match="audience"):
@@ -350,9 +350,9 @@ async def test_status_lists_come_as_jwt_too(world: World, older: bool) -> None:
     types = ["VerifiableCredential", kind[1]]
     listed = {**base, **shared, "id": cases.LIST, "type": types, "credentialSubject": subject}
     if older:
-        bodies = [envelope.older_credential_jwt(listed, issuer.private, issuer.method, "urn:uuid:1").encode()]
+        bodies = [envelope.older_credential_jwt(listed, issuer.signer, issuer.method, "urn:uuid:1").encode()]
     else:
-        token = envelope.credential_jwt(listed, issuer.private, issuer.method)
+        token = envelope.credential_jwt(listed, issuer.signer, issuer.method)
         bodies = [token.encode(), orjson.dumps(envelope.envelope(token, "vc"))]
     for body in bodies:
         world.web[cases.LIST] = body
@@ -361,7 +361,7 @@ async def test_status_lists_come_as_jwt_too(world: World, older: bool) -> None:
             held = {**base, **shared, "credentialStatus": {**entry, "statusListIndex": index}}
             make = envelope.older_credential_jwt if older else envelope.credential_jwt
             more = ("urn:uuid:2",) if older else ()
-            signed_one = make(held, issuer.private, issuer.method, *more)
+            signed_one = make(held, issuer.signer, issuer.method, *more)
             if outcome is None:
                 await verifier.verify_jwt(signed_one, older=older)
             else:

@@ -20,6 +20,10 @@ from tests.peers.hosts import Clock, Hosts
 A, B, M = "did:web:a.example", "did:web:b.example", "did:web:mallory.example"
 
 
+def published(key: keys.Key) -> did_web.Method:
+    return did_web.method(key.kid, key.signer.public)
+
+
 class World:
     """Three participants with published keys, a clock, and B's identity, which is under test."""
 
@@ -32,12 +36,12 @@ class World:
         self.a = self.start(A)
 
     def publish(self, did: str, *more: keys.Key, **changes: object) -> None:
-        own = did_web.document(did, [self.keys[did], *more], "https://x.example")
+        own = did_web.document(did, list(map(published, [self.keys[did], *more])), [])
         self.hosts.publish(own | changes, did)
 
     def start(self, did: str, profile: str = "strict") -> SelfIssued:
         resolver = DidResolver(self.hosts, "https", self.clock)
-        return SelfIssued(did, self.keys[did], resolver, self.clock, profile=PROFILES[profile])
+        return SelfIssued(did, lambda: self.keys[did], resolver, self.clock, profile=PROFILES[profile])
 
     def token(
         self, key: keys.Key | None = None, header: dict[str, object] | None = None, **claims: object
@@ -143,7 +147,7 @@ async def test_header_altered(world: World, changes: dict[str, object], reason: 
 
 async def test_signed_by_another(world: World) -> None:
     """A token in A's name signed with Mallory's key is refused, under either kid."""
-    stolen = keys.Key(f"{A}#key-1", world.keys[M].private, world.keys[M].public_jwk)
+    stolen = keys.Key(f"{A}#key-1", world.keys[M].signer)
     with pytest.raises(Untrusted, match="signature does not match"):
         await world.b.authenticate(world.token(stolen))
     with pytest.raises(Untrusted, match=r"not a key of did:web:a\.example"):
@@ -173,7 +177,7 @@ async def test_replay(world: World) -> None:
 
 async def test_jti_is_not_used_up_by_a_forger(world: World) -> None:
     """A forged token with a jti does not make the real one a replay."""
-    stolen = keys.Key(f"{A}#key-1", world.keys[M].private, world.keys[M].public_jwk)
+    stolen = keys.Key(f"{A}#key-1", world.keys[M].signer)
     with pytest.raises(Untrusted, match="signature"):
         await world.b.authenticate(world.token(stolen, jti="j"))
     assert (await world.b.authenticate(world.token(jti="j"))).did == A
@@ -253,7 +257,7 @@ async def test_document_away(world: World) -> None:
 async def test_document_out_of_reach(world: World) -> None:
     """A peer that lives where this node must not connect is Untrusted: it is its choice, not our trouble."""
     client = Client(Egress("internet"))
-    b = SelfIssued(B, world.keys[B], DidResolver(client, "https", world.clock), world.clock)
+    b = SelfIssued(B, lambda: world.keys[B], DidResolver(client, "https", world.clock), world.clock)
     local = "did:web:localhost%3A8080"
     with pytest.raises(Untrusted, match=r"out of reach; https://localhost:8080/\S+ is loopback"):
         await b.authenticate(world.token(keys.generate(local), iss=local, sub=local))

@@ -223,7 +223,9 @@ async def test_our_own_document_over_the_network(client: Client, serve: Serve) -
     key = None
 
     async def handler(_request: web.Request) -> web.Response:
-        return web.json_response(did_web.document(did, [key], base))
+        return web.json_response(
+            did_web.document(did, [did_web.method(key.kid, key.signer.public)], did_web.services(base))
+        )
 
     base = await serve(handler)
     base = base.replace("127.0.0.1", "localhost")
@@ -231,4 +233,4 @@ async def test_our_own_document_over_the_network(client: Client, serve: Serve) -
     key = keys.generate(did)
     document = await DidResolver(client, "http", Clock()).resolve(did)
     found = did_web.verification_key(document, did, key.kid)
-    assert found.public_numbers() == key.private.public_key().public_numbers()
+    assert found == key.signer.public

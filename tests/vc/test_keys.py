@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from connector.errors import InvalidFile, Untrusted
-from connector.vc import keys
+from connector.vc import keys, multikey
 
 DID = "did:web:a.example"
 
@@ -29,7 +29,7 @@ def test_saved_key_comes_back(tmp_path: Path) -> None:
     loaded = keys.load(tmp_path / "keys", DID)
     assert path == tmp_path / "keys" / "key-1.pem"
     assert (loaded.kid, loaded.public_jwk) == (f"{DID}#key-1", key.public_jwk)
-    assert loaded.private.private_numbers() == key.private.private_numbers()
+    multikey.verify(key.signer.public, loaded.signer.sign(b"message"), b"message")
 
 
 def test_file_is_private(tmp_path: Path) -> None:
@@ -83,7 +83,10 @@ def test_readable_by_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("private", "reason"),
-    [(ec.generate_private_key(ec.SECP384R1()), "secp384r1"), (ed25519.Ed25519PrivateKey.generate(), "P-256")],
+    [
+        (ec.generate_private_key(ec.SECP384R1()), "secp384r1"),
+        (ed25519.Ed25519PrivateKey.generate(), "Ed25519"),
+    ],
 )
 def test_wrong_kind(tmp_path: Path, private, reason: str) -> None:
     """A key of another curve or kind is refused and named."""
@@ -106,14 +109,14 @@ def test_not_a_key(tmp_path: Path) -> None:
 def test_private_part_stays_out_of_sight() -> None:
     """Neither repr nor the published JWK holds the private key."""
     key = keys.generate(DID)
-    assert "private" not in repr(key)
+    assert repr(key) == f"Key(kid='{DID}#key-1')"
     assert set(key.public_jwk) == {"kty", "crv", "x", "y"}
 
 
 def test_public_key_of_jwk() -> None:
     """A published JWK gives the key that signs."""
     key = keys.generate(DID)
-    assert keys.public_key(key.public_jwk).public_numbers() == key.private.public_key().public_numbers()
+    assert keys.public_key(key.public_jwk) == key.signer.public
 
 
 JWK = keys.generate(DID).public_jwk
@@ -127,13 +130,13 @@ SHORT = base64.urlsafe_b64encode(b"\x01" * 31).decode().rstrip("=")
         ({"crv": "P-384"}, "P-256"),
         ({"crv": "secp256k1"}, "P-256"),
         ({"d": "AQ"}, "private part"),
-        ({"x": None}, "x and y"),
-        ({"x": 5}, "x and y"),
-        ({"x": SHORT}, "x and y"),
-        ({"x": "é" * 43}, "x and y"),
-        ({"x": "!" * 43}, "x and y"),
-        ({"y": JWK["x"] * 20}, "x and y"),
-        ({"y": JWK["x"]}, "not a point"),
+        ({"x": None}, "coordinates of 32 bytes"),
+        ({"x": 5}, "coordinates of 32 bytes"),
+        ({"x": SHORT}, "coordinates of 32 bytes"),
+        ({"x": "é" * 43}, "coordinates of 32 bytes"),
+        ({"x": "!" * 43}, "coordinates of 32 bytes"),
+        ({"y": JWK["x"] * 20}, "coordinates of 32 bytes"),
+        ({"y": JWK["x"]}, "not a key of the kind P-256"),
     ],
 )
 def test_bad_jwk(change: dict[str, object], reason: str) -> None:

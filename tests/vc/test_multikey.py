@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.vc import methods, multibase, multikey
+from connector.vc.signers import InMemory
 
 ED25519 = "z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2"
 ED25519_SECRET = "z3u2en7t5LR2WtQH5PfFqMqwVHBeXouLzo6haApm8XHqvjxq"
@@ -58,13 +59,13 @@ def test_a_secret_key_gives_its_public_key() -> None:
 @pytest.mark.parametrize("kind", multikey.KINDS)
 def test_a_signature_verifies_only_with_its_key_and_message(kind: multikey.Kind) -> None:
     """Another message, another key, another kind of key and a cut signature all fail."""
-    key = multikey.generate(kind)
-    signature = multikey.sign(key, b"message")
-    multikey.verify(key.public_key(), signature, b"message")
+    key = InMemory(multikey.generate(kind))
+    signature = key.sign(b"message")
+    multikey.verify(key.public, signature, b"message")
     other = multikey.generate("Ed25519" if kind != "Ed25519" else "P-256").public_key()
     for public, octets, message in [
-        (key.public_key(), signature, b"Message"),
-        (key.public_key(), signature[:-1], b"message"),
+        (key.public, signature, b"Message"),
+        (key.public, signature[:-1], b"message"),
         (multikey.generate(kind).public_key(), signature, b"message"),
         (other, signature, b"message"),
     ]:
