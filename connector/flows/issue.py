@@ -145,6 +145,14 @@ class CredentialIssuer:
         ids = tuple(kind.id for kind in wanted)
         return await self._decide(Issuance(self._new_id(), holder, None, ids, "RECEIVED", now, now), signed)
 
+    def requests(self) -> list[Issuance]:
+        """Requests, newest first, decided or not."""
+        return rows.listing(self._db.read)
+
+    def issued(self, holder: str | None = None) -> list[Issued]:
+        """What was issued, newest first: to all, or to one holder."""
+        return rows.all_issued(self._db.read, holder)
+
     async def set_state(self, id_: str, state: rows.State) -> Issued:
         """Revoke or suspend a credential, or make it valid again after it was suspended.
 

@@ -82,6 +82,10 @@ class Wallet:
         """All credentials that we hold, newest first."""
         return rows.held(self._db.read)
 
+    def requests(self) -> list[Request]:
+        """What we asked issuers for, and what they have offered, newest first."""
+        return rows.requests(self._db.read)
+
     async def drop(self, id_: str) -> None:
         """Remove a credential. Raises NotFound."""
         if not await self._db.write(lambda tx: rows.drop(tx, id_)):

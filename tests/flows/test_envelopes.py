@@ -319,7 +319,7 @@ async def test_our_lists_are_read_by_others_in_each_form(world: World, older: bo
         await world.statuses.set(entry, value=value)
         bodies = [orjson.dumps(await world.credentials.status_list(name))]
         for claim in (False, True):
-            text, form = world.credentials.status_list_jwt(name, older=claim)
+            text, form = await world.credentials.status_list_jwt(name, older=claim)
             assert form == ("application/jwt" if older or claim else "application/vc+jwt")
             assert ("vc" in jws.parse(text).payload) == (older or claim)
             bodies.append(text.encode())
