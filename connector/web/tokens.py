@@ -2,7 +2,7 @@
 
 OAuth 2 client credentials (RFC 6749 §4.4) as the Decentralized Claims Protocol 1.0.1 describes it ("Using the
 OAuth 2 Client Credential Grant"): `audience` is who the token is for; `bearer_access_scope` asks for an
-access token inside, for these scopes; `token` puts an access token of somebody else inside, to ask its wallet.
+access token inside, for these scopes; `token` puts one of somebody else inside, to ask its wallet with.
 It is on the management listener. Clients have secrets of their own instead of the management token.
 """
 
