@@ -8,6 +8,7 @@ kits run whole nodes.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from connector.config import Config, Limits
@@ -29,6 +30,8 @@ from connector.flows.older_proofs import OlderProofs
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
+from connector.flows.schemas import MAX_BYTES as SCHEMA_BYTES
+from connector.flows.schemas import Schemas
 from connector.flows.sources import Sources
 from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
@@ -45,9 +48,10 @@ from connector.vc import did as did_web
 from connector.vc import keys
 
 _FETCH = 10.0
-"""Seconds that fetching a status list may take."""
+"""Seconds that fetching a status list, or a schema, may take."""
 _LIST_BYTES = 2 << 20
 _LIST_TYPES = ("application/vc+jwt, application/jwt, application/vc, application/json", "application/vc+jwt")
+_SCHEMA_TYPES = ("application/schema+json, application/vc+jwt, application/vc, application/json",)
 """What status lists are asked for as; issuers of Eclipse's take one type alone, and answer 415 to more."""
 
 _REFRESH_LIFETIME = 30 * 86_400.0
@@ -177,10 +181,10 @@ class Node:
         if self.key is not None:
             issuers[self.key.name] = Issuer(self.participant, self.key.kid, self.key.private)
 
-        async def fetch(url: str) -> bytes:
-            for accept in _LIST_TYPES:
+        async def fetched(url: str, types: tuple[str, ...], max_bytes: int) -> bytes:
+            for accept in types:
                 answer = await transport.request(
-                    "GET", url, headers={"accept": accept}, timeout=_FETCH, max_bytes=_LIST_BYTES
+                    "GET", url, headers={"accept": accept}, timeout=_FETCH, max_bytes=max_bytes
                 )
                 if answer.status not in (406, 415):
                     break
@@ -193,12 +197,17 @@ class Node:
             self.clock.now,
             f"{self.config.public.url.rstrip('/')}/status",
             {name: issuer.did for name, issuer in issuers.items()},
-            fetch,
+            partial(fetched, types=_LIST_TYPES, max_bytes=_LIST_BYTES),
         )
         workers = Workers()
         own = {issuer.method: issuer.private.public_key() for issuer in issuers.values()}
         older = OlderProofs(Workers(number=1, program=older_proofs.PROGRAM))
-        verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, own, older_proofs=older)
+        schemas = Schemas(
+            workers, self.clock.now, partial(fetched, types=_SCHEMA_TYPES, max_bytes=SCHEMA_BYTES)
+        )
+        verifier = Verifier(
+            workers, self.resolver.resolve, self.clock.now, statuses, schemas, own, older_proofs=older
+        )
         return Credentials(issuers, workers, self.clock.now, statuses), verifier
 
     def did_document(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.flows.older_proofs import OlderProofs, has_older_proof
+from connector.flows.schemas import Schemas
 from connector.flows.status import Statuses
 from connector.flows.workers import Workers
 from connector.jsonld.documents import loads
@@ -65,10 +66,10 @@ class Verifier:
     """Says whether credentials hold.
 
     `resolve` gives the DID document of others, `own` are keys of this node by their DID URLs (they may not be
-    published yet); `statuses` looks up status entries; `resources` is what is held of resources named with a
-    digest. `bind_issuer` False takes proofs by keys of other DIDs than the issuer's: published test vectors
-    need that, nobody else does. `older_jwt` takes JWTs with a `vc` or `vp` claim (data model 1.1) as well,
-    `older_proofs` its linked-data proofs.
+    published yet); `statuses` looks up status entries, `schemas` the schemas that credentials name;
+    `resources` is what is held of resources named with a digest. `bind_issuer` False takes proofs by keys of
+    other DIDs than the issuer's: published test vectors need that, nobody else does. `older_jwt` takes JWTs
+    with a `vc` or `vp` claim (data model 1.1) as well, `older_proofs` its linked-data proofs.
     `relationships` False takes a key whatever its DID document lists it for: Eclipse's wallets list nothing.
     `loose_shape` takes JWTs of data model 1.1 with the mistakes of the 1.0.0-RC6 conformance kit: no type
     VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`.
@@ -80,6 +81,7 @@ class Verifier:
         resolve: Resolve,
         now: Callable[[], float],
         statuses: Statuses,
+        schemas: Schemas,
         own: Mapping[str, Public],
         *,
         resources: Mapping[str, tuple[bytes, ...]] | None = None,
@@ -93,6 +95,7 @@ class Verifier:
         self._resolve = resolve
         self._now = now
         self._statuses = statuses
+        self._schemas = schemas
         self._own = own
         self._resources = resources or {}
         self._bind_issuer = bind_issuer
@@ -106,17 +109,19 @@ class Verifier:
         if self._older_proofs is not None:
             await self._older_proofs.workers.close()
 
-    async def verify(self, document: object, *, status: bool = True) -> VerifiedCredential:
+    async def verify(
+        self, document: object, *, status: bool = True, schema: bool = True
+    ) -> VerifiedCredential:
         """The credential in `document`, if its proofs hold; else raises RemoteProtocolError or Untrusted.
 
-        It may be enveloped. `status` False does not look at its status. Unavailable: a DID, or a status list,
-        can't be had now.
+        It may be enveloped. `status` and `schema` False do not look at these. Unavailable: a DID, a status
+        list or a schema can't be had now.
         """
         if not isinstance(document, dict):
             raise RemoteProtocolError("the credential must be a JSON object")
         if envelope.is_enveloped(document, "vc"):
             token, older = envelope.unwrapped(document, "vc")
-            return await self.verify_jwt(token, older=older, status=status)
+            return await self.verify_jwt(token, older=older, status=status, schema=schema)
         model.check(document, self._resources)
         model.check_period(document, self._now())
         if self._older_proofs is not None and has_older_proof(document):
@@ -129,12 +134,17 @@ class Verifier:
             raise Untrusted(
                 f"the credential says that {shown(issuer)} issued it, but another one's key signed it"
             )
-        if status:
-            await self._check_status(document, issuer)
+        await self._look_up(document, issuer, status, schema)
         return VerifiedCredential(document, issuer)
 
     async def verify_jwt(
-        self, token: str, *, older: bool = False, status: bool = True, meaning: bool = True
+        self,
+        token: str,
+        *,
+        older: bool = False,
+        status: bool = True,
+        schema: bool = True,
+        meaning: bool = True,
     ) -> VerifiedCredential:
         """The credential in a JWT, verified as `verify` does. `older`: with a `vc` claim, of VCDM 1.1.
 
@@ -144,8 +154,7 @@ class Verifier:
         """
         found = await self._credential(token, older=older, meaning=meaning, loose=self._loose_shape)
         document = envelope.unclaimed(found.document)
-        if status:
-            await self._check_status(document, found.signer)
+        await self._look_up(document, found.signer, status, schema)
         return VerifiedCredential(document, found.signer, token)
 
     async def _credential(self, token: str, *, older: bool, meaning: bool, loose: bool) -> Enveloped:
@@ -164,14 +173,22 @@ class Verifier:
             await self._workers.run("check", envelope.unclaimed(document))
         return found
 
-    async def _check_status(self, document: Mapping[str, Any], issuer: str) -> None:
-        for entry in model.statuses(document):
-            await self._statuses.check(entry, issuer, self.status_list)
+    async def _look_up(self, document: Mapping[str, Any], issuer: str, status: bool, schema: bool) -> None:
+        if status:
+            for entry in model.statuses(document):
+                await self._statuses.check(entry, issuer, self.fetched)
+        if schema:
+            await self._schemas.check(document, self._schema)
 
-    async def status_list(self, body: bytes, demands: Demands = STRICT) -> Mapping[str, Any]:
+    async def _schema(self, body: bytes) -> Mapping[str, Any]:
+        found = await self.fetched(body, STRICT)
+        await self._look_up(found, str(model.identifier(found["issuer"])), status=True, schema=False)
+        return found
+
+    async def fetched(self, body: bytes, demands: Demands) -> Mapping[str, Any]:
         """The credential in the body of an answer: with a proof, enveloped, or a JWT of either form.
 
-        Its own status is not looked at. Raises as `verify` does.
+        Neither its own status nor its schema is looked at. Raises as `verify` does.
         """
         if body[:1] == b"e":  # base64url of a JWT's `{"`
             return await self._listed(body.decode("ascii", "replace").strip(), demands)
@@ -179,7 +196,7 @@ class Verifier:
         if envelope.is_enveloped(document, "vc"):
             return await self._listed(envelope.unwrapped(document, "vc")[0], demands)
         if demands.signed or not isinstance(document, dict) or "proof" in document:
-            return (await self.verify(document, status=False)).document
+            return (await self.verify(document, status=False, schema=False)).document
         for member in ("validUntil", "expirationDate"):
             end = document.get(member)
             if end is not None and instant(end, member) < self._now():

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable, Untrusted
 from connector.flows.credentials import Credentials, Issuer, key_issuer
+from connector.flows.schemas import Schemas
 from connector.flows.status import Statuses
 from connector.flows.verify import Verifier, hashes
 from connector.flows.workers import Workers
@@ -51,9 +52,9 @@ class World:
         return Credentials(issuers, self.workers, lambda: self.now, self.statuses, resources=cases.RESOURCES)
 
     def verifying(self, statuses: Statuses, **more: Any) -> Verifier:
-        return Verifier(
-            self.workers, self.resolve, lambda: self.now, statuses, {}, resources=cases.RESOURCES, **more
-        )
+        more = {"resources": cases.RESOURCES, **more}
+        schemas = Schemas(self.workers, lambda: self.now, self.fetch)
+        return Verifier(self.workers, self.resolve, lambda: self.now, statuses, schemas, {}, **more)
 
     async def fetch(self, url: str) -> bytes:
         self.fetched += 1
@@ -115,7 +116,7 @@ async def test_what_must_be_issuable_is(world: World, name: str) -> None:
     """Unusual and still right: issued, and verified where it is valid now."""
     issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", cases.ISSUABLE[name])
     if "period" not in name:
-        await world.verifier.verify(issued, status=False)
+        await world.verifier.verify(issued, status=False, schema=False)
 
 
 @pytest.mark.parametrize("name", cases.REJECTED)
@@ -446,8 +447,8 @@ async def test_the_memory_of_lists_is_bounded(world: World) -> None:
         await verify(
             await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", changed("credentialStatus", entry))
         )
-    assert len(lists._kept) == 2
-    assert lists._bytes == 2 * 16384
+    assert len(lists._lists._kept) == 2
+    assert lists._lists._bytes == 2 * 16384
 
 
 async def test_a_holder_shows_a_part(world: World) -> None:
