@@ -352,6 +352,12 @@ async def test_a_credential_of_ours_is_revoked_and_reinstated(world: World) -> N
             await world.statuses.set(spoiled, value=True)
     with pytest.raises(NotFound):
         await world.credentials.status_list("nobody-revocation-1")
+    token = await world.credentials.issue_jwt("P-521", GOOD, revocable=True)
+    found = (await world.verifier.verify_jwt(token)).document
+    name = found["credentialStatus"][0]["statusListCredential"].rpartition("/")[2]
+    with pytest.raises(NotFound, match="jwt"):  # no cryptosuite takes such a key
+        await world.credentials.status_list(name)
+    assert world.credentials.status_list_jwt(name, older=False)
 
 
 async def listed(
