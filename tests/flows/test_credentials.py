@@ -241,6 +241,28 @@ async def test_sets_and_chains_of_proofs(world: World) -> None:
         await world.verifier.verify({**two, "proof": [two["proof"][0], spoiled]})
 
 
+async def test_others_may_sign_too(world: World) -> None:
+    """A notary's proof beside the issuer's, or under it: both must hold, and one must be the issuer's."""
+    issuer, notary = world.issuers["P-256"], world.issuers["Ed25519"]
+    document = {**GOOD, "issuer": issuer.did}
+    first = (await world.forced(document, id="urn:x:notary"))["proof"]
+    assert first["verificationMethod"] == notary.method
+    with pytest.raises(Untrusted, match="another one's key"):
+        await world.verifier.verify({**document, "proof": first})
+    beside = (await world.forced(document, "P-256"))["proof"]
+    await world.verifier.verify({**document, "proof": [first, beside]})
+    suite = next(s for s in issuer.suites if s.form == "rdfc")
+    proof = {**proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z"), "previousProof": first["id"]}
+    signed = {**document, "proof": [first]}
+    found = await hashes(world.workers, suite, signed, proof, issuer.private.public_key())
+    over = {**proof, "proofValue": suites.sign(issuer.private, found)}
+    await world.verifier.verify({**document, "proof": [first, over]})
+    spoiled = {**first, "created": "2025-01-01T00:00:00Z"}
+    for wrong in ([spoiled, beside], [spoiled, over], [over], [{**first, "id": "urn:x:other"}, over]):
+        with pytest.raises((Untrusted, RemoteProtocolError)):
+            await world.verifier.verify({**document, "proof": wrong})
+
+
 async def test_the_key_must_be_the_issuers(world: World) -> None:
     """A right proof by a key of another DID is refused, unless one asks for that."""
     document = {**GOOD, "issuer": world.issuers["P-256"].did}
@@ -304,6 +326,8 @@ async def test_presentations(world: World) -> None:
     await verify(good, None, None)
     await verify(await presented(world, holder={"id": holder}, verifiableCredential=[]), "c1", None)
     await verify(await presented(world), "c1", None)
+    own = {"kind": "P-256", "holder": world.issuers["P-256"].did}
+    await verify(await presented(world, **own, verifiableCredential=[issued]), "c1", None)
     tampered = {**issued, "credentialSubject": {"id": "did:example:other"}}
     bare = {key: value for key, value in issued.items() if key != "proof"}
     wrong: list[tuple[Any, str | None, str | None]] = [
@@ -316,6 +340,7 @@ async def test_presentations(world: World) -> None:
         (await presented(world, holder=world.issuers["P-256"].did), "c1", None),
         (await presented(world, proof={"proofPurpose": "assertionMethod"}), "c1", None),
         (await presented(world, verifiableCredential=[tampered]), "c1", None),
+        (await presented(world, kind="P-256", verifiableCredential=[issued]), "c1", None),
         (await presented(world, verifiableCredential=[bare]), "c1", None),
         ({**good, "verifiableCredential": ["text"]}, "c1", None),
         ({**good, "verifiableCredential": [None]}, "c1", None),
