@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from connector.flows.own_keys import OwnKeys
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
+from connector.flows.schemas import MAX_BYTES as SCHEMA_BYTES
+from connector.flows.schemas import Schemas
 from connector.flows.sources import Sources
 from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
@@ -57,10 +60,11 @@ from connector.vc import keystore
 _log = logging.getLogger(__name__)
 
 _FETCH = 10.0
-"""Seconds that fetching a status list may take."""
+"""Seconds that fetching a status list, or a schema, may take."""
 _LIST_BYTES = 2 << 20
 _LIST_TYPES = ("application/vc+jwt, application/jwt, application/vc, application/json", "application/vc+jwt")
 """What status lists are asked for as; issuers of Eclipse's take one type alone, and answer 415 to more."""
+_SCHEMA_TYPES = ("application/schema+json, application/vc+jwt, application/vc, application/json",)
 
 CREDENTIAL_SERVICE = "/dcp/credential-service"
 ISSUER_SERVICE = "/dcp/issuer-service"
@@ -293,10 +297,10 @@ class Node:
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
         issuers = self.keys.issuers if self.keys else {}
 
-        async def fetch(url: str) -> bytes:
-            for accept in _LIST_TYPES:
+        async def fetched(url: str, types: tuple[str, ...], max_bytes: int) -> bytes:
+            for accept in types:
                 answer = await transport.request(
-                    "GET", url, headers={"accept": accept}, timeout=_FETCH, max_bytes=_LIST_BYTES
+                    "GET", url, headers={"accept": accept}, timeout=_FETCH, max_bytes=max_bytes
                 )
                 if answer.status not in (406, 415):
                     break
@@ -309,17 +313,21 @@ class Node:
             self.clock.now,
             f"{self.config.public.url.rstrip('/')}/status",
             self.keys.dids if self.keys else {},
-            fetch,
+            partial(fetched, types=_LIST_TYPES, max_bytes=_LIST_BYTES),
             lifetime=self.config.credentials.lifetime,
             demands=self.profile.lists,
         )
         workers = Workers()
         older = OlderProofs(Workers(number=1, program=older_proofs.PROGRAM))
+        schemas = Schemas(
+            workers, self.clock.now, partial(fetched, types=_SCHEMA_TYPES, max_bytes=SCHEMA_BYTES)
+        )
         verifier = Verifier(
             workers,
             self.resolver.resolve,
             self.clock.now,
             statuses,
+            schemas,
             older_proofs=older,
             relationships=not self.profile.has(Deviation.NO_RELATIONSHIPS),
             loose_shape=self.profile.has(Deviation.LOOSE_SHAPE),

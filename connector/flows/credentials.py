@@ -123,7 +123,9 @@ class Credentials:
         """A status list of ours, with a proof. Raises NotFound."""
         by, document = self.statuses.credential(name)
         issuer = self.issuers[by]
-        suite = next(s for s in issuer.suites if s.form == "rdfc")
+        suite = next((s for s in issuer.suites if s.form == "rdfc"), None)
+        if suite is None:
+            raise NotFound("the list's issuer makes no proofs: ask for application/vc+jwt")
         if model.version(document) == "1.1":
             document["@context"] = [*model.contexts(document), DATA_INTEGRITY]
         return await self._secured(issuer, suite, document, "assertionMethod", ())

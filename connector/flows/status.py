@@ -4,15 +4,14 @@ A list is fetched once and kept for minutes, so a revocation is seen within `lif
 drawn at random, so that neither an index nor a list's growth tells how many credentials there are.
 """
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable, Untrusted
+from connector.errors import NotFound, RemoteProtocolError, Untrusted
 from connector.flows.clock import iso
+from connector.flows.remembered import Remembered
 from connector.store import status as rows
 from connector.store.database import Database, Transaction
 from connector.vc import credential as model
@@ -28,19 +27,10 @@ _MODELS: Mapping[str, tuple[str, str, str]] = {"2.0": status.BITSTRING, "1.1": s
 _SUFFIXES: Mapping[str, str] = {"2.0": "", "1.1": "2021"}
 """What the name of a series ends with after its purpose, by data model: `key-1-revocation2021`."""
 _BYTES = status.MIN_BITS // 8
-_MAX_KEPT = 64 << 20
 
 Verify = Callable[[bytes, Demands], Awaitable[Mapping[str, Any]]]
 """Gives the status list credential in a body, its proof and period verified."""
 Fetch = Callable[[str], Awaitable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A list, or why there is none, until `ends`."""
-
-    found: StatusList | AnodeError
-    ends: float
 
 
 class Statuses:
@@ -71,14 +61,15 @@ class Statuses:
         self._base = base.rstrip("/")
         self._issuers = issuers
         self._fetch = fetch
-        self._lifetime = lifetime
-        self._failure_lifetime = failure_lifetime
-        self._capacity = capacity
-        self._fetches = fetches
         self._demands = demands
-        self._kept: dict[str, _Kept] = {}
-        self._bytes = 0
-        self._under_way: dict[str, asyncio.Task[_Kept]] = {}
+        self._lists: Remembered[StatusList] = Remembered(
+            now,
+            lambda found: len(found.bits),
+            lifetime=lifetime,
+            failure_lifetime=failure_lifetime,
+            capacity=capacity,
+            fetches=fetches,
+        )
 
     async def assigned(self, issuer: str, document: dict[str, Any]) -> dict[str, Any]:
         """The document with an entry for each purpose. One that has any is left as it is.
@@ -172,44 +163,15 @@ class Statuses:
             row = self._row(*self._own(entry.url))
             name, purpose, _ = _parts(row.series)
             return StatusList(self._issuers[name], (purpose,), row.bits), self._now()
-        kept = self._kept.get(entry.url)
-        if kept is None or self._now() >= kept.ends:
-            kept = await self._outcome(entry, verify)
-        if isinstance(kept.found, AnodeError):
-            raise type(kept.found)(*kept.found.reasons)
-        return kept.found, kept.ends
+        key = (entry.url, entry.kind)
+        return await self._lists.get(key, partial(self._read, entry, verify)), self._lists.until(key)
 
-    async def _outcome(self, entry: Entry, verify: Verify) -> _Kept:
-        task = self._under_way.get(entry.url)
-        if task is None:
-            if len(self._under_way) >= self._fetches:
-                busy = Unavailable("this node is fetching too many status lists at the moment")
-                return _Kept(busy, self._now())
-            task = self._under_way[entry.url] = asyncio.create_task(self._read(entry, verify))
-        return await asyncio.shield(task)
-
-    async def _read(self, entry: Entry, verify: Verify) -> _Kept:
-        found: StatusList | AnodeError
+    async def _read(self, entry: Entry, verify: Verify) -> StatusList:
         try:
             document = await verify(await self._fetch(entry.url), self._demands)
-            found = status.read(document, entry, self._demands)
+            return status.read(document, entry, self._demands)
         except RemoteProtocolError as wrong:
-            found = Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons)
-        except AnodeError as wrong:
-            found = wrong
-        finally:
-            del self._under_way[entry.url]
-        seconds = self._failure_lifetime if isinstance(found, AnodeError) else self._lifetime
-        self._forget(entry.url)
-        kept = self._kept[entry.url] = _Kept(found, self._now() + seconds)
-        self._bytes += _size(found)
-        while len(self._kept) > self._capacity or self._bytes > _MAX_KEPT:
-            self._forget(next(iter(self._kept)))
-        return kept
-
-    def _forget(self, url: str) -> None:
-        if url in self._kept:
-            self._bytes -= _size(self._kept.pop(url).found)
+            raise Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons) from None
 
     def _own(self, url: str) -> tuple[str, int]:
         return _split(url.removeprefix(f"{self._base}/"))
@@ -251,7 +213,3 @@ def _parts(series: str) -> tuple[str, str, str]:
     issuer, _, last = series.rpartition("-")
     older = last.endswith(_SUFFIXES["1.1"])
     return issuer, last.removesuffix(_SUFFIXES["1.1"]), "1.1" if older else "2.0"
-
-
-def _size(found: StatusList | AnodeError) -> int:
-    return len(found.bits) if isinstance(found, StatusList) else 0

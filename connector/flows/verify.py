@@ -11,6 +11,7 @@ from typing import Any
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.flows.older_proofs import OlderProofs, has_older_proof
+from connector.flows.schemas import Schemas
 from connector.flows.status import Statuses
 from connector.flows.workers import Workers
 from connector.jsonld.documents import loads
@@ -74,10 +75,11 @@ def _end(document: Mapping[str, Any]) -> float:
 class Verifier:
     """Says whether credentials hold.
 
-    `resolve` gives the DID document of a DID, `statuses` looks up status entries, `resources` is what is held
-    of resources named with a digest. `bind_issuer` False takes proofs by keys of other DIDs than the
-    issuer's: published test vectors need that, nobody else does. `older_jwt` takes JWTs with a `vc` or `vp`
-    claim (data model 1.1) as well, `older_proofs` its linked-data proofs.
+    `resolve` gives the DID document of a DID, `statuses` looks up status entries, `schemas` the schemas that
+    credentials name; `resources` is what is held of resources named with a digest. `bind_issuer` False takes
+    proofs by keys of other DIDs than the issuer's: published test vectors need that, nobody else does.
+    `older_jwt` takes JWTs with a `vc` or `vp` claim (data model 1.1) as well, `older_proofs` its linked-data
+    proofs.
     `relationships` False takes a key whatever its DID document lists it for: Eclipse's wallets list nothing.
     `loose_shape` takes JWTs of data model 1.1 with the mistakes of the 1.0.0-RC6 conformance kit: no type
     VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`.
@@ -89,6 +91,7 @@ class Verifier:
         resolve: Resolve,
         now: Callable[[], float],
         statuses: Statuses,
+        schemas: Schemas,
         *,
         resources: Mapping[str, tuple[bytes, ...]] | None = None,
         bind_issuer: bool = True,
@@ -101,6 +104,7 @@ class Verifier:
         self._resolve = resolve
         self._now = now
         self._statuses = statuses
+        self._schemas = schemas
         self._resources = resources or {}
         self._bind_issuer = bind_issuer
         self._older_jwt = older_jwt
@@ -113,17 +117,19 @@ class Verifier:
         if self._older_proofs is not None:
             await self._older_proofs.workers.close()
 
-    async def verify(self, document: object, *, status: bool = True) -> VerifiedCredential:
+    async def verify(
+        self, document: object, *, status: bool = True, schema: bool = True
+    ) -> VerifiedCredential:
         """The credential in `document`, if its proofs hold; else raises RemoteProtocolError or Untrusted.
 
-        It may be enveloped. `status` False does not look at its status. Unavailable: a DID, or a status list,
-        can't be had now.
+        It may be enveloped. `status` and `schema` False do not look at these. Unavailable: a DID, a status
+        list or a schema can't be had now.
         """
         if not isinstance(document, dict):
             raise RemoteProtocolError("the credential must be a JSON object")
         if envelope.is_enveloped(document, "vc"):
             token, older = envelope.unwrapped(document, "vc")
-            return await self.verify_jwt(token, older=older, status=status)
+            return await self.verify_jwt(token, older=older, status=status, schema=schema)
         model.check(document, self._resources)
         model.check_period(document, self._now())
         if self._older_proofs is not None and has_older_proof(document):
@@ -132,16 +138,22 @@ class Verifier:
         else:
             controllers = await self._proven(document, Expected())
         issuer = str(model.identifier(document["issuer"]))
-        if self._bind_issuer and controllers != {issuer}:
+        # Others may have signed it as well: a proof made after another's, or one beside it.
+        if self._bind_issuer and issuer not in controllers:
             raise Untrusted(
                 f"the credential says that {shown(issuer)} issued it, but another one's key signed it"
             )
-        if status:
-            await self.check_status(document, issuer)
+        await self._look_up(document, issuer, status, schema)
         return VerifiedCredential(document, issuer, None, _end(document))
 
     async def verify_jwt(
-        self, token: str, *, older: bool = False, status: bool = True, meaning: bool = True
+        self,
+        token: str,
+        *,
+        older: bool = False,
+        status: bool = True,
+        schema: bool = True,
+        meaning: bool = True,
     ) -> VerifiedCredential:
         """The credential in a JWT, verified as `verify` does. `older`: with a `vc` claim, of VCDM 1.1.
 
@@ -151,8 +163,7 @@ class Verifier:
         """
         found = await self._credential(token, older=older, meaning=meaning, loose=self._loose_shape)
         document = envelope.unclaimed(found.document)
-        if status:
-            await self.check_status(document, found.signer)
+        await self._look_up(document, found.signer, status, schema)
         until = min(_end(found.document), found.token.payload.get("exp", math.inf))
         return VerifiedCredential(document, found.signer, token, until)
 
@@ -179,13 +190,24 @@ class Verifier:
         """
         good = math.inf
         for entry in model.statuses(document):
-            good = min(good, await self._statuses.check(entry, issuer, self.status_list))
+            good = min(good, await self._statuses.check(entry, issuer, self.fetched))
         return good
 
-    async def status_list(self, body: bytes, demands: Demands = STRICT) -> Mapping[str, Any]:
+    async def _look_up(self, document: Mapping[str, Any], issuer: str, status: bool, schema: bool) -> None:
+        if status:
+            await self.check_status(document, issuer)
+        if schema:
+            await self._schemas.check(document, self._schema)
+
+    async def _schema(self, body: bytes) -> Mapping[str, Any]:
+        found = await self.fetched(body, STRICT)
+        await self._look_up(found, str(model.identifier(found["issuer"])), status=True, schema=False)
+        return found
+
+    async def fetched(self, body: bytes, demands: Demands) -> Mapping[str, Any]:
         """The credential in the body of an answer: with a proof, enveloped, or a JWT of either form.
 
-        Its own status is not looked at. Raises as `verify` does.
+        Neither its own status nor its schema is looked at. Raises as `verify` does.
         """
         if body[:1] == b"e":  # base64url of a JWT's `{"`
             return await self._listed(body.decode("ascii", "replace").strip(), demands)
@@ -193,7 +215,7 @@ class Verifier:
         if envelope.is_enveloped(document, "vc"):
             return await self._listed(envelope.unwrapped(document, "vc")[0], demands)
         if demands.signed or not isinstance(document, dict) or "proof" in document:
-            return (await self.verify(document, status=False)).document
+            return (await self.verify(document, status=False, schema=False)).document
         for member in ("validUntil", "expirationDate"):
             end = document.get(member)
             if end is not None and instant(end, member) < self._now():
@@ -231,7 +253,9 @@ class Verifier:
         if holder is not None and controllers != {holder}:
             raise Untrusted(f"the holder is {shown(holder)}, but another one's key signed the presentation")
         for entry in model.credentials(document):
-            await self.verify(entry)
+            found = await self.verify(entry)
+            if holder is None and found.issuer in controllers:
+                raise Untrusted("who presents a credential of its own must say that it is the holder")
 
     async def verify_presentation_jwt(
         self,

@@ -154,6 +154,16 @@ def statuses(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in _many(document.get("credentialStatus", [])) if isinstance(entry, dict)]
 
 
+def schemas(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The entries of `credentialSchema`."""
+    return [entry for entry in _many(document.get("credentialSchema", [])) if isinstance(entry, dict)]
+
+
+def subjects(document: Mapping[str, Any]) -> list[Any]:
+    """The subjects of a credential."""
+    return _many(document.get("credentialSubject"))
+
+
 def _many(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 

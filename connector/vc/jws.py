@@ -1,4 +1,4 @@
-"""Signed credentials in JWS compact form (RFC 7515): EdDSA, ES256 and ES384, one for each kind of key.
+"""Signed credentials in JWS compact form (RFC 7515): EdDSA, ES256, ES384, ES512, one for each kind of key.
 
 Apart from `connector.vc.jose`, which does ES256 for tokens as fast as can be. What is believed of a header
 is its algorithm (which must be that of the key), its type and its key's name; `crit`, `jwk`, `jku` and `x5c`
@@ -25,8 +25,9 @@ ALGORITHMS: Mapping[str, Kind] = {
     "Ed25519": "Ed25519",  # RFC 9864's name for the same
     "ES256": "P-256",
     "ES384": "P-384",
+    "ES512": "P-521",
 }
-_NAMES: Mapping[Kind, str] = {"Ed25519": "EdDSA", "P-256": "ES256", "P-384": "ES384"}
+_NAMES: Mapping[Kind, str] = {"Ed25519": "EdDSA", "P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
 class Jws(NamedTuple):

@@ -51,7 +51,7 @@ class DeriveRequest(_Body):
 
 
 class VerifyOptions(_Body):
-    """`checks`: what is checked besides the proof; all, if it is left out."""
+    """`checks`: of `proof`, `credentialStatus` and `credentialSchema`, what is checked; all, if left out."""
 
     checks: list[str] | None = Field(None, max_length=10)
     challenge: str | None = None
@@ -156,10 +156,12 @@ async def derive_credential(node: Node, call: Call) -> web.Response:
 
 
 async def verify_credential(node: Node, call: Call) -> Verified:
-    """Whether a credential's proofs hold, it is valid now, and its status is unset."""
+    """Whether a credential's proofs hold, it is valid now, its status is unset, and it fits its schema."""
     checks = call.body.options.checks if call.body.options else None
     await node.verifier.verify(
-        call.body.verifiableCredential, status=checks is None or "credentialStatus" in checks
+        call.body.verifiableCredential,
+        status=checks is None or "credentialStatus" in checks,
+        schema=checks is None or "credentialSchema" in checks,
     )
     return Verified()
 

@@ -11,6 +11,7 @@ ED25519 = "z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2"
 ED25519_SECRET = "z3u2en7t5LR2WtQH5PfFqMqwVHBeXouLzo6haApm8XHqvjxq"
 P256 = "zDnaepBuvsQ8cpsWrVKw8fbpGpvPeNSjVPTWoq6cRqaYzBKVP"
 P384 = "z82LkuBieyGShVBhvtE2zoiD6Kma4tJGFtkAhxR5pfkp5QPw4LutoYWhvQCnGjdVn14kujQ"
+P521 = "z2J9gaYxrKVpdoG9A4gRnmpnRCcxU6agDtFVVBVdn1JedouoZN7SzcyREXXzWgt3gGiwpoHq7K68X4m32D8HgzG8wv3sY5j7"
 
 
 @pytest.mark.parametrize(
@@ -38,9 +39,11 @@ def test_what_is_no_multibase_is_refused(text: object) -> None:
         multibase.decode(text)
 
 
-@pytest.mark.parametrize(("text", "kind"), [(ED25519, "Ed25519"), (P256, "P-256"), (P384, "P-384")])
+@pytest.mark.parametrize(
+    ("text", "kind"), [(ED25519, "Ed25519"), (P256, "P-256"), (P384, "P-384"), (P521, "P-521")]
+)
 def test_published_keys_read_and_write_alike(text: str, kind: str) -> None:
-    """Keys of the Data Integrity test vectors survive Multikey and JWK unchanged."""
+    """Keys of the Data Integrity test vectors, and one of did:key's, survive Multikey and JWK unchanged."""
     public = multikey.decode(text)
     assert multikey.kind(public) == kind
     assert multikey.encode(public) == text
