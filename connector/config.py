@@ -452,7 +452,7 @@ def _explain(error: ErrorDetails) -> str:
         "string_too_short": "some text",
         "string_too_long": f"at most {context.get('max_length')} characters",
         "greater_than": f"more than {context.get('gt'):g}" if kind == "greater_than" else "",
-        "greater_than_equal": f"at least {context.get('ge')}",
+        "greater_than_equal": f"at least {context.get('ge'):g}" if kind == "greater_than_equal" else "",
         "less_than_equal": f"at most {context.get('le'):g}" if kind == "less_than_equal" else "",
         "literal_error": f"one of {context.get('expected')}".replace("'", ""),
         "expected": str(context.get("what")),

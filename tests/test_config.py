@@ -265,3 +265,51 @@ def test_import_is_light() -> None:
     code = "import sys, connector.config; print(*{'aiohttp', 'cryptography', 'asyncio'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_keys_and_services(tmp_path: Path) -> None:
+    """Folder, passphrase, spans, token and services elsewhere are set where they belong."""
+    text = """\
+participant: {did: "did:web:a.example", name: A, services: {DataService: "https://edc.example/dsp/"}}
+public: {url: "https://a.example"}
+keys: {folder: /srv/keys, passphrase_file: /run/credentials/anode/keys, announced: 10m, overlap: 7 days}
+pkcs11: {module: /usr/lib/hsm.so, token: anode, pin_file: /run/pin}
+"""
+    loaded = config.load(write(tmp_path, text))
+    assert loaded.participant.services == {"DataService": "https://edc.example/dsp"}
+    assert loaded.keys.passphrase_file == Path("/run/credentials/anode/keys")
+    assert (loaded.keys.announced, loaded.keys.overlap) == (600, 7 * 86400)
+    assert (loaded.pkcs11.module, loaded.pkcs11.token) == (Path("/usr/lib/hsm.so"), "anode")
+    assert loaded.pkcs11.pin_file == Path("/run/pin")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("keys: {passphrase_file: keys/secret}", "keys: expected a file outside of keys.folder"),
+        ("keys: {overlap: 1m}", "keys.overlap: expected at least 600; it is 60"),
+        ("keys: folder", 'keys: expected a mapping of keys to values; it is "folder"'),
+        ("pkcs11: {module: /usr/lib/hsm.so}", "pkcs11: expected module and token, or neither"),
+        ("pkcs11: {token: anode}", "pkcs11: expected module and token, or neither"),
+        ("pkcs11: {pin: 1234}", 'unknown key "pin" in pkcs11'),
+    ],
+)
+def test_keys_that_can_not_be(tmp_path: Path, line: str, reason: str) -> None:
+    """A passphrase among the keys, an overlap shorter than caches live, half a token: each is told."""
+    (found,) = reasons(tmp_path, MINIMAL + line)
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("services", "reason"),
+    [
+        ("{dataService: https://a.example}", "participant.services.dataService"),
+        ("{DataService: ftp://a.example}", "participant.services.DataService: expected an address"),
+        ("https://a.example", "participant.services: expected"),
+    ],
+)
+def test_services_that_are_none(tmp_path: Path, services: str, reason: str) -> None:
+    """A service has a type, which begins with a capital letter, and an address."""
+    text = MINIMAL.replace("name: Cathodes}", f"name: Cathodes, services: {services}}}")
+    (found,) = reasons(tmp_path, text)
+    assert reason in found

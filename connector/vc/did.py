@@ -61,7 +61,9 @@ def document_url(did: str, scheme: str = "https") -> str:
     if len(did) > MAX_LENGTH:
         raise Untrusted(f"the DID is longer than {MAX_LENGTH} characters")
     if not did.startswith("did:web:"):
-        raise Untrusted(f"{shown(did)} is not a did:web, the only DID method this node reads")
+        raise Untrusted(
+            f"{shown(did)} is no did:web; others' DIDs are read here if they are did:web, did:key or did:jwk"
+        )
     authority, *segments = did.removeprefix("did:web:").split(":")
     host, port_mark, port = re.sub("%3a", "%3A", authority, count=1).partition("%3A")
     if port_mark and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):

@@ -45,7 +45,7 @@ Ring = tuple[Entry, ...]
 def signing(ring: Ring, kind: Kind, now: float) -> Entry | None:
     """The key of a kind that signs now; the first one, should the clock be before all of them."""
     held = [entry for entry in ring if entry.kind == kind and entry.retired is None]
-    begun = [entry for entry in held if entry.signs_from <= now]
+    begun = [entry for entry in reversed(held) if entry.signs_from <= now]  # of two alike the newer one
     return max(begun, key=lambda entry: entry.signs_from) if begun else next(iter(held), None)
 
 
@@ -53,7 +53,7 @@ def announced(ring: Ring, kind: Kind, now: float) -> Entry | None:
     """The key of a kind that is published and signs later."""
     held = (entry for entry in ring if entry.kind == kind and entry.retired is None)
     current = signing(ring, kind, now)
-    return next((entry for entry in held if entry.signs_from > now and entry is not current), None)
+    return next((entry for entry in held if entry.signs_from > now and entry != current), None)
 
 
 def speaks_until(ring: Ring, entry: Entry) -> float | None:
@@ -63,7 +63,7 @@ def speaks_until(ring: Ring, entry: Entry) -> float | None:
     followers = (
         one
         for one in after
-        if one.kind == entry.kind and (one.retired is None or one.retired > one.signs_from)
+        if one.kind == entry.kind and (one.retired is None or one.retired >= one.signs_from)
     )
     follower = next(followers, None)
     return None if follower is None else follower.signs_from + follower.overlap
@@ -73,9 +73,9 @@ def state(ring: Ring, entry: Entry, now: float) -> State:
     """What a key is for at a time."""
     if entry.retired is not None:
         return "retired"
-    if entry is signing(ring, entry.kind, now):
+    if entry == signing(ring, entry.kind, now):
         return "signs"
-    if entry is announced(ring, entry.kind, now):
+    if entry == announced(ring, entry.kind, now):
         return "announced"
     until = speaks_until(ring, entry)
     return "speaks" if until is None or now < until else "past"
@@ -92,10 +92,9 @@ def methods(ring: Ring, participant: str, now: float) -> list[did.Method]:
     ]
 
 
-def hastened(ring: Ring, kind: Kind, now: float) -> Ring:
-    """The ring with the announced key of a kind signing from now on."""
-    coming = announced(ring, kind, now)
-    return tuple(replace(entry, signs_from=now) if entry is coming else entry for entry in ring)
+def hastened(ring: Ring, name: str, now: float) -> Ring:
+    """The ring with an announced key signing from now on."""
+    return tuple(replace(entry, signs_from=now) if entry.name == name else entry for entry in ring)
 
 
 def without(ring: Ring, name: str, now: float) -> Ring:
@@ -103,7 +102,7 @@ def without(ring: Ring, name: str, now: float) -> Ring:
     found = named(ring, name)
     if found.retired is not None:
         raise LocalProtocolError(f"the key {name} is retired already")
-    return tuple(replace(entry, retired=now) if entry is found else entry for entry in ring)
+    return tuple(replace(entry, retired=now) if entry == found else entry for entry in ring)
 
 
 def named(ring: Ring, name: str) -> Entry:
@@ -135,7 +134,7 @@ def read(value: object, where: str) -> Ring:
     """The ring in a JSON value that `written` made. Raises InvalidFile."""
     try:
         ring = tuple(map(_entry, value["keys"]))  # type: ignore[index] # what is none is caught
-    except (LookupError, TypeError, ValueError, Untrusted) as wrong:
+    except (LookupError, TypeError, ValueError, AttributeError, Untrusted) as wrong:
         raise InvalidFile(f"{where}: not a keyring as Anode writes it; restore it from a backup") from wrong
     if len({entry.name for entry in ring}) < len(ring):
         raise InvalidFile(f"{where}: two keys have one name; restore it from a backup")

@@ -114,7 +114,7 @@ class Keystore:
                 elif lead > 0 or label is not None:
                     raise LocalProtocolError(f"{coming.name} is announced and signs soon; it comes first")
                 else:
-                    ring = keyring.hastened(ring, kind, now)
+                    ring = keyring.hastened(ring, coming.name, now)
                     rotated.append(coming.name)
             replace(ring)
         return [entry for entry in ring if entry.name in rotated]
@@ -127,14 +127,14 @@ class Keystore:
         with self._changing() as replace:
             ring = self.ring()
             entry = keyring.named(ring, name)
-            signed = keyring.signing(ring, entry.kind, now) is entry
+            signed = keyring.signing(ring, entry.kind, now) == entry
+            coming = keyring.announced(ring, entry.kind, now)
             ring = keyring.without(ring, name, now)
             if signed:
-                coming = keyring.announced(ring, entry.kind, now)
                 if coming is None:
                     ring = (*ring, self._new(ring, entry.kind, now, 0.0, None))
                 else:
-                    ring = keyring.hastened(ring, entry.kind, now)
+                    ring = keyring.hastened(ring, coming.name, now)
             replace(ring)
         return keyring.signing(ring, entry.kind, now) if signed else None
 

@@ -14,7 +14,7 @@ from connector.peers.client import Answer, Client
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
 from connector.vc import did as did_web
-from connector.vc import jose, keys
+from connector.vc import jose, keys, methods, multikey
 from tests.peers.hosts import Clock, Hosts
 
 A, B, M = "did:web:a.example", "did:web:b.example", "did:web:mallory.example"
@@ -252,6 +252,20 @@ async def test_document_away(world: World) -> None:
     world.hosts.answers[where] = good
     world.clock.now += 6
     assert (await world.b.authenticate(token)).did == A
+
+
+@pytest.mark.parametrize("method", ["key", "jwk"])
+async def test_participants_are_known_by_did_web(world: World, method: str) -> None:
+    """A token that is sound but by a did:key or did:jwk is refused: such a DID anybody makes in a moment."""
+    public = world.keys[M].signer.public
+    jwk = base64.urlsafe_b64encode(json.dumps(multikey.jwk(public)).encode()).decode().rstrip("=")
+    did, fragment = {
+        "key": (methods.did_key(public), multikey.encode(public)),
+        "jwk": (f"did:jwk:{jwk}", "0"),
+    }[method]
+    anybody = keys.Key(f"{did}#{fragment}", world.keys[M].signer)
+    with pytest.raises(Untrusted, match=f"'did:{method}:.* is not a did:web, by which alone participants"):
+        await world.b.authenticate(world.token(anybody, iss=did, sub=did))
 
 
 async def test_document_out_of_reach(world: World) -> None:

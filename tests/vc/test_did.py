@@ -60,10 +60,10 @@ def test_no_did_for(url: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("did:key:z6Mk", "only DID method"),
+        ("did:key:z6Mk", "is no did:web"),
         ("did:web:", "not a host name"),
-        ("did:WEB:a.example", "only DID method"),
-        ("https://a.example", "only DID method"),
+        ("did:WEB:a.example", "is no did:web"),
+        ("https://a.example", "is no did:web"),
         ("did:web:127.0.0.1", "not an IP address"),
         ("did:web:2130706433", "not an IP address"),
         ("did:web:0x7f000001", "not an IP address"),
