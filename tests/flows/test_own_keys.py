@@ -251,7 +251,7 @@ async def test_a_node_whose_keys_are_in_a_token(
             )
         base = await a.node.credentials.issue("key-1", "ecdsa-sd-2023", GOOD)
         await b.node.verifier.verify(await a.node.credentials.derive(base, ["/credentialSubject"]))
-        await b.node.verifier.verify(await a.node.credentials.issue_jwt("key-1", GOOD))
+        await b.node.verifier.verify_jwt(await a.node.credentials.issue_jwt("key-1", GOOD))
         store = keystore.configured(a.node.config)
         store.rotate(["P-256"], time.time(), lead=0, overlap=60)
         store.close()
