@@ -14,6 +14,7 @@ from functools import lru_cache
 from connector.odrl import operands
 from connector.odrl.model import Connective, Constraint, LogicalConstraint, Policy, Rule, Unread, short
 from connector.odrl.operands import OPERANDS, Condition, Facts, Operand
+from connector.odrl.truth import Holds, Truth
 
 __all__ = [
     "PERMITTED",
@@ -29,8 +30,6 @@ ACTIONS = frozenset({"use"})
 PROFILES: frozenset[str] = frozenset()
 MAX_REASONS = 20
 _MANY_TURNS = 256
-
-Holds = Callable[[Facts], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +194,7 @@ def _policy_problems(policy: Policy) -> list[Reason]:
         if name not in PROFILES
     ]
     problems += _unread(policy.unread, "")
+    problems += _unread((("conflict", ""),) if policy.conflict else (), "")
     problems += [_duty(rule, path) for path, rule in _numbered("obligation", policy.obligation)]
     if not policy.permission and not policy.prohibition:
         problems.append(Reason("empty-policy", "", "The policy has no rules, so it allows nothing."))
@@ -223,6 +223,8 @@ def _duty(duty: Rule, path: str) -> Reason:
 
 def _rule(rule: Rule, path: str, known: Mapping[str, Operand]) -> _Node:
     problems = _unread(rule.unread, path)
+    for name in ("refinement", "target", "assignee", "assigner", "remedy"):
+        problems += _unread(((name, ""),) if getattr(rule, name) else (), path)
     problems += [_duty(duty, f"{path}.{name}") for name, duty in _numbered("duty", rule.duty)]
     if short(rule.action) not in ACTIONS:
         text = f"The action {rule.action[:100]} is not one this node knows ({', '.join(sorted(ACTIONS))})."
@@ -334,8 +336,8 @@ def _all(tests: Sequence[Holds]) -> Holds:
     if len(tests) == 1:
         return tests[0]
 
-    def holds(facts: Facts) -> bool | None:
-        outcome: bool | None = True
+    def holds(facts: Facts) -> Truth:
+        outcome: Truth = True
         for test in tests:
             held = test(facts)
             if held is False:
@@ -353,8 +355,8 @@ def _any(tests: Sequence[Holds]) -> Holds:
     if len(tests) == 1:
         return tests[0]
 
-    def holds(facts: Facts) -> bool | None:
-        outcome: bool | None = False
+    def holds(facts: Facts) -> Truth:
+        outcome: Truth = False
         for test in tests:
             held = test(facts)
             if held is True:
@@ -367,7 +369,7 @@ def _any(tests: Sequence[Holds]) -> Holds:
 
 
 def _one(tests: Sequence[Holds]) -> Holds:
-    def holds(facts: Facts) -> bool | None:
+    def holds(facts: Facts) -> Truth:
         held = [test(facts) for test in tests]
         if held.count(True) > 1:
             return False
@@ -379,7 +381,7 @@ def _one(tests: Sequence[Holds]) -> Holds:
 def _unless(forbids: Sequence[Holds], allows: Holds) -> Holds:
     """A prohibition bites unless it certainly does not hold."""
 
-    def holds(facts: Facts) -> bool | None:
+    def holds(facts: Facts) -> Truth:
         for forbidden in forbids:
             if forbidden(facts) is not False:
                 return False
