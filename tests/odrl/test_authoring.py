@@ -68,7 +68,8 @@ b: {offer: everyone, allow: use, when: [credential: [RecyclerCredential, Repaire
     assert access.decide(Facts(0.0, "did:web:p.example", claims=recycler)).permitted
     assert not access.decide(Facts(0.0, "did:web:q.example", claims=recycler)).permitted
     assert policies["a"].sentence == (
-        "Offered to did:web:p.example only and to holders of a RecyclerCredential only. The data may be used."
+        "Offered only to those who are at once holders of a RecyclerCredential and did:web:p.example. "
+        "The data may be used."
     )
     contract = compile_policy(policies["b"].contract)
     assert contract.credentials == {"RecyclerCredential", "RepairerCredential"}
@@ -163,9 +164,9 @@ c: 7
 """
     found = problems(tmp_path, text)
     assert found[:4] == [
-        '4: policy a: unknown block "wen"; did you mean "when"?',
         '2: policy a: unknown audience "everone"; did you mean "everyone"?',
         '3: policy a: unknown action "used"; did you mean "use"?',
+        '4: policy a: unknown block "wen"; did you mean "when"?',
         '6: policy a: unknown condition "untill"; did you mean "until"?',
     ]
     assert [int(line.split(":")[0]) for line in found[4:]] == [7, 9, 10, 11, 12, 12, 12, 13, 13, 14]
@@ -188,7 +189,7 @@ def test_ids_are_taken_once(tmp_path):
     (problem,) = problems(tmp_path, "a: {offer: everyone, allow: use}\na: {offer: everyone, allow: use}\n")
     assert problem.startswith('2: key "a" is already set in line 1')
     paths = [written(tmp_path, "a: {offer: everyone, allow: use}", name) for name in ("x.yaml", "y.yaml")]
-    with pytest.raises(InvalidFile, match=r'y\.yaml:1: policy "a" is already in .*x\.yaml:1'):
+    with pytest.raises(InvalidFile, match=r"y\.yaml:1: policy a: the same id is already in .*x\.yaml:1"):
         load(paths)
 
 
@@ -229,8 +230,8 @@ def test_a_policy_is_said_in_one_sentence():
     )
     for part in (
         "exactly one of",
-        "'distribute' (refused",
-        "obliges to inform",
+        "shared with third parties (refused",
+        "The user must inform the provider (refused",
         "relies on urn:p and the conflict term perm",
     ):
         assert part in all_of_it
