@@ -51,7 +51,7 @@ def _rule(rule: Rule) -> list[Any]:
 
 
 def _part(part: Part | None) -> list[Any]:
-    return [part.id, part.source, _sorted(map(_constraint, part.refinement))] if part else []
+    return [part.id, part.collection, part.source, _sorted(map(_constraint, part.refinement))] if part else []
 
 
 def _constraint(constraint: Constraint | LogicalConstraint) -> list[Any]:

@@ -7,15 +7,15 @@ profile does not have is refused, so that a misspelt term is not a promise of no
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
 from connector.odrl import times
-from connector.odrl.conditions import Condition, Operand, RuleKind, among, one, promise, texts, untold
-from connector.odrl.facts import Claim, Facts
+from connector.odrl.conditions import Condition, Operand, RuleKind, one, promise, texts, untold
+from connector.odrl.facts import Facts
 from connector.odrl.policy import Operator, Value
-from connector.odrl.proofs import counting, having, judged, proof
+from connector.odrl.proofs import having, proof
 from connector.odrl.truth import Truth
 from connector.odrl.vocabulary import CX, Enforcement
 
@@ -168,25 +168,9 @@ def _framework(operator: Operator, value: Value) -> Condition:
         raise ValueError(f"{text[:60]!r} must be such as DataExchangeGovernance:1.0")
     type_, version = f"{match[1]}Credential", match[2]
 
-    def judge(claims: Sequence[Claim], asked: bool) -> Truth:
-        if any(claim.subject.get("contractVersion") == version for claim in claims):
-            return True
-        return False if asked else None
-
     says = f"by those who signed {match[1]} {version}"
-    return proof((type_,), judged((type_,), judge), says, f"a {type_} of version {version}")
-
-
-def _numbers(facts: Facts) -> frozenset[str] | None:
-    """The business partner numbers that the participant has proved; None if that is open."""
-    claims = counting(facts, _NUMBER_TYPES)
-    found = frozenset(
-        number
-        for claim in claims
-        for name in _NUMBER_NAMES
-        if isinstance(number := claim.subject.get(name), str) and _NUMBER.match(number)
-    )
-    return found or (frozenset() if all(t in facts.claims.held for t in _NUMBER_TYPES) else None)
+    holds = having(type_, "contractVersion", version)
+    return proof((type_,), holds, says, f"a {type_} of version {version}")
 
 
 def _partner_number(operator: Operator, value: Value) -> Condition:
@@ -196,10 +180,19 @@ def _partner_number(operator: Operator, value: Value) -> Condition:
     wanted, known = operator in ("eq", "isAnyOf"), frozenset(names)
 
     def holds(facts: Facts) -> Truth:
-        found = _numbers(facts)
-        if found:
-            return known.isdisjoint(found) is not wanted
-        return False if wanted and found is not None else None  # who has proved no number may have any
+        held, other = facts.claims.held, False
+        for type_ in _NUMBER_TYPES:
+            for claim in held.get(type_, ()):
+                for name in _NUMBER_NAMES if claim.until > facts.now else ():
+                    number = claim.subject.get(name)
+                    if isinstance(number, str):
+                        if number in known:
+                            return wanted
+                        other = other or _NUMBER.match(number) is not None
+        if other:
+            return not wanted
+        asked = all(type_ in held for type_ in _NUMBER_TYPES)
+        return False if wanted and asked else None  # who has proved no number may have any
 
     listed = " or ".join(names)
     says = f"by {'' if wanted else 'anyone but '}{listed}"
@@ -213,20 +206,20 @@ def _partner_group(operator: Operator, value: Value) -> Condition:
     wanted = operator in ("eq", "isAnyOf")
     says = f"by partners {'in' if wanted else 'outside'} {' or '.join(names)}"
 
+    known = frozenset(names)
+
+    def holds(facts: Facts) -> Truth:
+        return None if facts.groups is None else (not known.isdisjoint(facts.groups)) is wanted
+
+    def seen(facts: Facts) -> str:
+        return "not known" if facts.groups is None else ", ".join(sorted(facts.groups)) or "in no group"
+
     def refusal(facts: Facts, redacted: bool) -> str:
         if redacted:
             return "The permission is for certain partners: ask the provider whether you can be one of them."
-        return f"The data may be used {says}; {facts.participant} is in: {condition.seen(facts)}."
+        return f"The data may be used {says}; {facts.participant} is: {seen(facts)}."
 
-    condition = among(
-        names,
-        lambda facts: facts.groups,
-        wanted=wanted,
-        says=says,
-        public="by certain partners",
-        refusal=refusal,
-    )
-    return condition
+    return Condition(holds, says, "by certain partners", seen, refusal)
 
 
 def purpose(operator: Operator, value: Value) -> Condition:
@@ -239,14 +232,13 @@ def purpose(operator: Operator, value: Value) -> Condition:
         said = "no purpose was declared" if facts.purpose is None else f"declared was {facts.purpose[:100]}"
         return f"The data may be used {says}; {said}: declare the purpose with the request."
 
-    return among(
-        names,
-        lambda facts: facts.purpose,
-        wanted=wanted,
+    known = frozenset(names)
+    return Condition(
+        holds=lambda facts: untold(facts) if facts.purpose is None else (facts.purpose in known) is wanted,
         says=says,
         public=says,
+        seen=lambda facts: facts.purpose or "not declared",
         refusal=refusal,
-        missing=untold,
     )
 
 

@@ -82,34 +82,6 @@ def texts(operator: Operator, value: Value, what: str) -> tuple[str, ...]:
     return found
 
 
-def among(
-    names: tuple[str, ...],
-    fact: Callable[[Facts], str | frozenset[str] | None],
-    *,
-    wanted: bool,
-    says: str,
-    public: str,
-    refusal: Callable[[Facts, bool], str],
-    missing: Callable[[Facts], Truth] = lambda _: None,
-) -> Condition:
-    """Whether a fact, or one of several, is among the names; or, if not `wanted`, is not."""
-    known = frozenset(names)
-
-    def holds(facts: Facts) -> Truth:
-        found = fact(facts)
-        if found is None:
-            return missing(facts)
-        return ((found in known) if isinstance(found, str) else not known.isdisjoint(found)) is wanted
-
-    def seen(facts: Facts) -> str:
-        found = fact(facts)
-        if found is None:
-            return "not known"
-        return found if isinstance(found, str) else ", ".join(sorted(found)) or "none"
-
-    return Condition(holds, says, public, seen, refusal)
-
-
 def promise(says: str) -> Condition:
     """What is agreed and can't be checked: what it counts as depends on the rule; `holds` is never asked."""
     return Condition(

@@ -265,7 +265,13 @@ def _part(value: Any, path: str) -> Part | None:
         return None
     id_ = _identifier(value.get("@id", value.get("uid")), f"{path}.@id")
     source = _reference(value, "source", f"{path}.")
-    return Part(id_, source, _constraints(value, "refinement", f"{path}."))
+    kinds = value.get("@type", value.get("type", ()))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if not isinstance(kinds, list | tuple) or not all(isinstance(kind, str) for kind in kinds):
+        return None
+    refinement = _constraints(value, "refinement", f"{path}.")
+    collection = bool(source or refinement or any(kind.endswith("Collection") for kind in kinds))
+    return Part(id_, source, refinement, collection)
 
 
 def _constraints(node: Mapping[str, Any], name: str, path: str, depth: int = 0) -> Constraints:

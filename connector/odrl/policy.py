@@ -65,6 +65,7 @@ class Part:
     source: str | None = None
     """What the collection is made from: where another name than `id` is known for it."""
     refinement: Constraints = ()
+    collection: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,15 +71,17 @@ def judged(types: Sequence[str], judge: Judge) -> Holds:
     return holds
 
 
-def having(type_: str) -> Holds:
-    """Whether a credential of the type counts now."""
+def having(type_: str, name: str = "", said: str = "") -> Holds:
+    """Whether a credential of the type counts now; with `name`, one that says `said` there."""
 
     def holds(facts: Facts) -> Truth:
         claims = facts.claims.held.get(type_)
         if claims is None:
             return None
-        now = facts.now
-        return True in [claim.until > now for claim in claims]  # a generator would cost more than the rest
+        for claim in claims:
+            if claim.until > facts.now and (not name or claim.subject.get(name) == said):
+                return True
+        return False
 
     return holds
 

@@ -105,9 +105,18 @@ class Timeline:
     turns: tuple[float, ...]
     truths: tuple[Truth, ...]
 
-    def at(self, now: float) -> Truth:
-        """The truth at an instant."""
-        return self.truths[bisect_right(self.turns, now)]
+
+def steady(truth: Truth) -> Holds:
+    """The same truth for all facts."""
+    return lambda _: truth
+
+
+def over_time(line: Timeline) -> Holds:
+    """The line as a function of the facts' `now`."""
+    turns, truths = line.turns, line.truths
+    if not turns:
+        return steady(truths[0])
+    return lambda facts: truths[bisect_right(turns, facts.now)]
 
 
 def always(truth: Truth) -> Timeline:
@@ -117,6 +126,8 @@ def always(truth: Truth) -> Timeline:
 
 def combined(connective: Connective, lines: Sequence[Timeline]) -> Timeline:
     """The connective over time, in one sweep: n turns cost n log n, however many the parts."""
+    if len(lines) == 1:
+        return lines[0]
     now = [line.truths[0] for line in lines]
     counts: _Counts = {truth: now.count(truth) for truth in (True, False, None, LATER)}
     decide = CONNECTIVES[connective]
@@ -136,3 +147,10 @@ def combined(connective: Connective, lines: Sequence[Timeline]) -> Timeline:
             turns.append(turn)
             truths.append(truth)
     return Timeline(tuple(turns), tuple(truths))
+
+
+def mapped(line: Timeline, change: Callable[[Truth], Truth]) -> Timeline:
+    """The line with other truths, and no turn at which they stay."""
+    changed = [change(truth) for truth in line.truths]
+    kept = [n for n in range(len(line.turns)) if changed[n] is not changed[n + 1]]
+    return Timeline(tuple(line.turns[n] for n in kept), (changed[0], *(changed[n + 1] for n in kept)))
