@@ -44,8 +44,9 @@ class Terms:
 
     def visible_to(self, participant: str, now: float) -> bool:
         """Whether the participant sees offers under this policy now."""
-        facts = Facts(now, participant, now)
-        return self.access.decide(facts).permitted and self.contract.possible(facts)
+        facts = Facts(now, participant, now, phase="catalog")
+        seen = self.access.decide(facts._replace(action="access"))
+        return seen.permitted and self.contract.possible(facts)
 
     def decide(self, participant: str, now: float) -> Decision:
         """Whether an agreement made now would allow use now."""
@@ -188,7 +189,7 @@ def _terms(name: str, authored: Authored) -> Terms:
         policy,
         digest,
         dcat.offered(policy, digest),
-        compile_policy(authored.access),
+        compile_policy(authored.access, "access"),
         compile_policy(policy),
         authored.sentence,
     )

@@ -92,6 +92,8 @@ class Wording:
         if forbidden := list(self._forbidden()):
             sentences.append(f"It must not be {'; nor be '.join(forbidden)}")
         sentences += [self.duty(d, f"obligation[{n}]") for n, d in enumerate(policy.obligation)]
+        if policy.conflict == "perm" and policy.prohibition:
+            sentences.append("Where both meet, the permission wins")
         if terms := [*self._relied()]:
             sentences.append(
                 f"It relies on {listed(terms, 'and')}, which this node does not evaluate and so refuses"
@@ -175,8 +177,6 @@ class Wording:
         """What of the whole policy is refused."""
         if self._refuses("profile"):
             yield from self._policy.profile
-        if self._refuses("conflict"):
-            yield f"the conflict term {self._policy.conflict}"
         yield from (name for name, _ in self._policy.unread)
 
     def _refuses(self, *paths: str) -> bool:

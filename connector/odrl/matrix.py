@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from connector.odrl.compile import compile_policy
 from connector.odrl.explain import Wording, flat
-from connector.odrl.model import Constraint, LogicalConstraint, Policy, Rule
+from connector.odrl.model import Policy, Rule
 from connector.odrl.operands import OPERANDS, Operand
 from connector.odrl.phrases import phrase
-from connector.odrl.vocabulary import ACTIONS, Enforcement, action_name, includes, iri
+from connector.odrl.vocabulary import ACTIONS, Enforcement, action_name, includes
 
 HOW: Mapping[Enforcement, str] = MappingProxyType(
     {
@@ -22,6 +23,7 @@ HOW: Mapping[Enforcement, str] = MappingProxyType(
     }
 )
 _WEAKER = tuple(HOW)
+_Terms = Mapping[str, Enforcement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +39,23 @@ class Row:
 def matrix(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> list[Row]:
     """A row for each condition, prohibition and duty, in the policy's order."""
     words = Wording(policy, known)
+    action = action_name(policy.permission[0].action) if policy.permission else "use"
+    terms = {term.path: term.enforcement for term in compile_policy(policy, action, known).terms}
     found: list[Row] = []
-    for row in _rows(policy, words, known):
+    for row in _rows(policy, words, terms):
         if all((row.says, row.how) != (other.says, other.how) for other in found):
             found.append(row)
     return found
 
 
-def _rows(policy: Policy, words: Wording, known: Mapping[str, Operand]) -> Iterator[Row]:
+def _rows(policy: Policy, words: Wording, terms: _Terms) -> Iterator[Row]:
     for n, rule in enumerate(policy.permission):
         path = f"permission[{n}]"
         if not _decided(rule):
             yield _row(words, f"{phrase(rule.action).doing} (allowed)", Enforcement.AGREED, f"{path}.action")
         elif not rule.constraint:
             yield _row(words, f"{phrase(rule.action).doing} by who has agreed", Enforcement.ENFORCED, path)
-        yield from _conditions(rule, path, words, known)
+        yield from _conditions(rule, path, words, terms)
         for m, duty in enumerate(rule.duty):
             yield _duty(words, duty, f"{path}.duty[{m}]")
     for n, rule in enumerate(policy.prohibition):
@@ -62,7 +66,7 @@ def _rows(policy: Policy, words: Wording, known: Mapping[str, Operand]) -> Itera
         elif not rule.constraint:
             yield _row(words, f"not {phrase(rule.action).doing}", Enforcement.ENFORCED, path)
         else:
-            for row in _conditions(rule, path, words, known):
+            for row in _conditions(rule, path, words, terms):
                 yield Row(f"not {row.says}", row.enforcement, row.how, row.path)
     for n, duty in enumerate(policy.obligation):
         yield _duty(words, duty, f"obligation[{n}]")
@@ -73,22 +77,19 @@ def _decided(rule: Rule) -> bool:
     return includes(action_name(rule.action), "use") or action_name(rule.action) == "access"
 
 
-def _conditions(rule: Rule, path: str, words: Wording, known: Mapping[str, Operand]) -> Iterator[Row]:
+def _conditions(rule: Rule, path: str, words: Wording, terms: _Terms) -> Iterator[Row]:
     for n, constraint in enumerate(rule.constraint):
         here = f"{path}.constraint[{n}]"
         parts = list(flat([constraint]))
         for part in parts:
             where = here if len(parts) == 1 else f"{here}.and[{parts.index(part)}]"
-            yield _row(words, words.constraint(part, where), _weakest(part, known), where)
+            yield _row(words, words.constraint(part, where), _weakest(where, terms), where)
 
 
-def _weakest(part: Constraint | LogicalConstraint, known: Mapping[str, Operand]) -> Enforcement:
+def _weakest(path: str, terms: _Terms) -> Enforcement:
     """Of alternatives, the class of the one that is the least enforced: whoever wants can choose it."""
-    if isinstance(part, LogicalConstraint):
-        classes = [_weakest(inner, known) for inner in part.constraints]
-        return max(classes, key=_WEAKER.index, default=Enforcement.ENFORCED)
-    operand = known.get(iri(part.left_operand))
-    return operand.enforcement if operand else Enforcement.ENFORCED
+    classes = [found for at, found in terms.items() if at == path or at.startswith(f"{path}.")]
+    return max(classes, key=_WEAKER.index, default=Enforcement.AGREED)
 
 
 def _duty(words: Wording, duty: Rule, path: str) -> Row:

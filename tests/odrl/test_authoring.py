@@ -49,9 +49,11 @@ def test_who_may_see_an_offer(tmp_path):
     """`everyone` shows the offer to all; `partners` to those named, by the same decision as any other."""
     text = "a: {offer: everyone, allow: use}\nb: {offer: {partners: did:web:p.example}, allow: use}"
     policies = load([written(tmp_path, text)])
-    see = {id_: compile_policy(policy.access) for id_, policy in policies.items()}
+    see = {id_: compile_policy(policy.access, "access") for id_, policy in policies.items()}
     for who, seen in (("did:web:p.example", ["a", "b"]), ("did:web:q.example", ["a"])):
-        assert [id_ for id_, access in see.items() if access.decide(Facts(0.0, who)).permitted] == seen
+        assert [
+            id_ for id_, access in see.items() if access.decide(Facts(0.0, who, action="access")).permitted
+        ] == seen
     assert policies["b"].sentence == "Offered to did:web:p.example only. The data may be used."
 
 
@@ -63,10 +65,11 @@ b: {offer: everyone, allow: use, when: [credential: [RecyclerCredential, Repaire
 """
     policies = load([written(tmp_path, text)])
     recycler = Claims({"RecyclerCredential": (Claim("RecyclerCredential", "did:web:i.example", {}),)})
-    access = compile_policy(policies["a"].access)
-    assert not access.decide(Facts(0.0, "did:web:p.example")).permitted
-    assert access.decide(Facts(0.0, "did:web:p.example", claims=recycler)).permitted
-    assert not access.decide(Facts(0.0, "did:web:q.example", claims=recycler)).permitted
+    access = compile_policy(policies["a"].access, "access")
+    p, q = (Facts(0.0, f"did:web:{name}.example", action="access") for name in "pq")
+    assert not access.decide(p).permitted
+    assert access.decide(p._replace(claims=recycler)).permitted
+    assert not access.decide(q._replace(claims=recycler)).permitted
     assert policies["a"].sentence == (
         "Offered only to those who are at once holders of a RecyclerCredential and did:web:p.example. "
         "The data may be used."
@@ -223,16 +226,18 @@ def test_a_policy_is_said_in_one_sentence():
     assert said(permission=[]) == "Nothing is allowed."
     all_of_it = said(
         {"xone": [until, {"and": [until, until]}]},
-        prohibition=[{"action": "distribute"}],
-        obligation=[{"action": "inform"}],
+        prohibition=[{"action": "distribute"}, {"action": "fly"}],
+        obligation=[{"action": "inform"}, {"action": "sing"}],
         profile="urn:p",
         conflict="perm",
     )
     for part in (
         "exactly one of",
-        "shared with third parties (refused",
-        "The user must inform the provider (refused",
-        "relies on urn:p and the conflict term perm",
+        "shared with third parties or used by 'fly' (refused",
+        "The user must inform the provider.",
+        "The user must do 'sing' (refused: can't be tracked)",
+        "Where both meet, the permission wins",
+        "relies on urn:p, which",
     ):
         assert part in all_of_it
     many = {"leftOperand": "partner", "operator": "isAnyOf", "rightOperand": list("abcdefgh")}

@@ -74,7 +74,7 @@ def access(reader: Reader) -> Policy:
                 who.append(made)
     elif value != "everyone":
         reader.unknown(value, ("everyone", *AUDIENCE), ("offer",), "audience")
-    return Policy("Set", f"{reader.name}/access", permission=(Rule("use", tuple(who)),))
+    return Policy("Set", f"{reader.name}/access", permission=(Rule("access", tuple(who)),))
 
 
 def contract(reader: Reader) -> Policy:
