@@ -41,6 +41,8 @@ class Terms:
     contract: Compiled
     sentence: str
     """What the policy says, in plain English, for this node's operator."""
+    data: Mapping[str, tuple[str, ...]]
+    """Properties, by name, of which a dataset must have one value each to be offered so."""
 
     def visible_to(self, participant: str, now: float) -> bool:
         """Whether the participant sees offers under this policy now."""
@@ -192,6 +194,7 @@ def _terms(name: str, authored: Authored) -> Terms:
         compile_policy(authored.access, "access"),
         compile_policy(policy),
         authored.sentence,
+        authored.data,
     )
 
 

@@ -20,6 +20,7 @@ from connector.flows.audit import Audit
 from connector.flows.clock import Clock, Handle
 from connector.flows.transfer import Policies
 from connector.odrl.compile import Compiled
+from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import Facts
 from connector.store import access
 from connector.store import processes as rows
@@ -80,7 +81,7 @@ class DataPlane:
             raise Untrusted(
                 "This token has expired; refresh it, or ask for the transfer's data address again."
             )
-        decision = grant.policy.decide(Facts(now, grant.participant, grant.agreed))
+        decision = grant.policy.decide(Facts(now, grant.participant, grant.agreed, duties=DONE_HERE))
         if not decision.permitted:
             reasons = [r.sentence(redacted=False) for r in decision.reasons]
             self._audit.write(grant.line, {"permitted": False, "reasons": reasons, **about})

@@ -259,8 +259,8 @@ def _name(full: str) -> str:
 
 
 def _prefixed(full: str) -> str:
-    """With a prefix that the protocol's context defines, if one fits."""
-    for prefix in ("dct", "dcat", "odrl", "dspace", "xsd"):
+    """With a prefix that the protocol's context defines, or `rdf`, if one fits."""
+    for prefix in ("dct", "dcat", "odrl", "dspace", "xsd", "rdf"):
         namespace = contexts.prefixes()[prefix]
         if full.startswith(namespace) and len(full) > len(namespace):
             return f"{prefix}:{full[len(namespace) :]}"

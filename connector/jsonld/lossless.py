@@ -13,7 +13,8 @@ from connector.errors import RemoteProtocolError
 from connector.jsonld import contexts
 from connector.jsonld.documents import MAX_FOREIGN_NODES, check_size, held
 
-_BASE = "invented://by.the.base/"
+BASE = "invented://by.the.base/"
+"""What a word gets in front that no context defines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,13 @@ def read(document: Any) -> Reading:
     known = contexts.known()
     unknown = sorted({url for url in _addresses(document) if not known(url)})
     dropped: list[str] = []
-    options = {"base": _BASE, "expandContext": dict(contexts.prefixes())}
+    options = {"base": BASE, "expandContext": dict(contexts.prefixes())}
     jsonld = contexts.pyld()
     try:
         nodes = jsonld.expand(held(document, known), options, on_property_dropped=dropped.append)
     except (jsonld.JsonLdError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RemoteProtocolError(f"The document is not valid JSON-LD: {str(error)[:300]}") from None
-    names = tuple(sorted({str(name).removeprefix(_BASE) for name in dropped}))
+    names = tuple(sorted({str(name).removeprefix(BASE) for name in dropped}))
     return Reading(tuple(nodes), names, tuple(sorted(set(_invented(nodes)))), tuple(unknown))
 
 
@@ -63,7 +64,7 @@ def _invented(value: Any) -> Iterator[str]:
         texts = item if isinstance(item, list) else [item]
         if key in ("@id", "@type"):
             yield from (
-                text.removeprefix(_BASE) for text in texts if isinstance(text, str) and text.startswith(_BASE)
+                text.removeprefix(BASE) for text in texts if isinstance(text, str) and text.startswith(BASE)
             )
         elif isinstance(item, dict | list):
             yield from _invented(item)

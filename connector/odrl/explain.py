@@ -59,11 +59,17 @@ def audience(access: Policy) -> str:
 
 def flat(constraints: Iterable[_Part]) -> Iterator[_Part]:
     """The constraints with those of each `and` in its place."""
-    for constraint in constraints:
+    return (constraint for constraint, _ in placed(constraints, ""))
+
+
+def placed(constraints: Iterable[_Part], path: str) -> Iterator[tuple[_Part, str]]:
+    """The same, each with where it stands: `path[0]`, or `path[0].and[1]`."""
+    for n, constraint in enumerate(constraints):
+        here = f"{path}[{n}]"
         if isinstance(constraint, LogicalConstraint) and constraint.operator == "and":
-            yield from flat(constraint.constraints)
+            yield from placed(constraint.constraints, f"{here}.and")
         else:
-            yield constraint
+            yield constraint, here
 
 
 def itself(duty: Rule) -> bool:
@@ -124,7 +130,7 @@ class Wording:
         done = phrase(rule.action).done
         if self._refuses(f"{path}.action"):
             done += " (refused: not an action this node decides about)"
-        parts = [self.constraint(c, f"{path}.constraint[{n}]") for n, c in enumerate(rule.constraint)]
+        parts = [self.constraint(c, here) for c, here in placed(rule.constraint, f"{path}.constraint")]
         for n, duty in enumerate(rule.duty):
             if not itself(duty):
                 here = f"{path}.duty[{n}]"
@@ -143,7 +149,7 @@ class Wording:
         does = "provide the data" if action_name(duty.action) == "use" else phrase(duty.action).do
         about = whom = within = after = ""
         rest: list[str] = []
-        for n, constraint in enumerate(flat(duty.constraint)):
+        for constraint, here in placed(duty.constraint, f"{path}.constraint"):
             values = _texts(constraint.right_operand) if isinstance(constraint, Constraint) else []
             left = iri(constraint.left_operand) if isinstance(constraint, Constraint) else ""
             if left in (ATTRIBUTE, GROUP_SIZE):
@@ -155,7 +161,7 @@ class Wording:
             elif left == RECIPIENT:
                 whom = f"to {listed(values, 'and')}"
             else:
-                rest.append(self.constraint(constraint, f"{path}.constraint[{n}]"))
+                rest.append(self.constraint(constraint, here))
         when = f"{within} of {after}" if within and after else within or (f"at {after}" if after else "")
         said = " ".join(filter(None, (does.replace("{}", about), whom, when, *rest)))
         return f"{said} (refused: can't be tracked)" if self._refuses(path) else said

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from connector.odrl.compile import compile_policy
-from connector.odrl.explain import Wording, flat
+from connector.odrl.explain import Wording, placed
 from connector.odrl.model import Policy, Rule
 from connector.odrl.operands import OPERANDS, Operand
 from connector.odrl.phrases import phrase
@@ -78,12 +78,8 @@ def _decided(rule: Rule) -> bool:
 
 
 def _conditions(rule: Rule, path: str, words: Wording, terms: _Terms) -> Iterator[Row]:
-    for n, constraint in enumerate(rule.constraint):
-        here = f"{path}.constraint[{n}]"
-        parts = list(flat([constraint]))
-        for part in parts:
-            where = here if len(parts) == 1 else f"{here}.and[{parts.index(part)}]"
-            yield _row(words, words.constraint(part, where), _weakest(where, terms), where)
+    for part, where in placed(rule.constraint, f"{path}.constraint"):
+        yield _row(words, words.constraint(part, where), _weakest(where, terms), where)
 
 
 def _weakest(path: str, terms: _Terms) -> Enforcement:

@@ -81,8 +81,11 @@ PHRASES: Mapping[str, Phrase] = MappingProxyType(
         ),
         f"{ANODE}trainModel": _of("train", "used to train models", "training", "models with the data"),
         f"{ANODE}log": _of("log", "logged", "logging", "each use"),
-        f"{ANODE}project": _of("leave out", "given in part", "leaving out", "{}"),
-        f"{ANODE}pseudonymize": _of("replace", "pseudonymised", "replacing", "{} by pseudonyms"),
+        f"{ANODE}generalize": _of(
+            "generalise", "generalised", "generalising", "the values until {} records are alike"
+        ),
+        f"{ANODE}project": _of("leave out", "given in part", "leaving out", "{} attributes"),
+        f"{ANODE}pseudonymize": _of("replace", "pseudonymised", "replacing", "{} attributes by pseudonyms"),
     }
 )
 """By the action's one name."""

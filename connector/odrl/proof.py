@@ -38,6 +38,11 @@ def contexts_of(policy: Policy) -> list[str]:
     return [CATENA_X, DSP] if bare else [DSP]
 
 
+def document(policy: Policy) -> dict[str, Any]:
+    """The policy by itself as JSON-LD."""
+    return {"@context": contexts_of(policy), **to_document(policy)}
+
+
 def message(policy: Policy) -> dict[str, Any]:
     """The policy as the protocol carries it, in an offer."""
     return {

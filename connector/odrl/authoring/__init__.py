@@ -20,9 +20,12 @@ from connector.odrl.authoring.cases import Case
 from connector.odrl.authoring.faults import Faults, either
 from connector.odrl.authoring.reading import Reader
 from connector.odrl.canonical import canonical
-from connector.odrl.compile import Reason, compile_policy
-from connector.odrl.explain import audience, explain
+from connector.odrl.compile import compile_policy
+from connector.odrl.duties import DONE_HERE
+from connector.odrl.explain import audience, explain, itself
 from connector.odrl.model import Policy, offer, parse, to_document
+from connector.odrl.phrases import phrase
+from connector.odrl.vocabulary import action_name
 from connector.yamlfile import Document, Where
 
 BLOCKS = ("profile", "offer", "allow", "when", "transform", "duty", "never", "stop", "odrl", "cases")
@@ -109,7 +112,6 @@ def _policies(faults: Faults, *, evaluable: bool = True) -> Iterator[Authored]:
 
 def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored | None:
     where: Where = (id_,)
-    before = len(faults)
     if not _ID.match(id_):
         faults.wrong(where, f'"{id_}" is no policy id: use a-z, 0-9 and -, at most 64')
     if not isinstance(blocks, dict):
@@ -122,18 +124,26 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
     profile = blocks.get("profile")
     if profile not in _PROFILES:
         faults.unknown(profile, [name for name in _PROFILES if name], (*where, "profile"), "profile")
-    elif {"offer", "allow"} <= blocks.keys():
-        reader = Reader(faults, where, blocks)
+    else:
+        incomplete = not {"offer", "allow"} <= blocks.keys()
+        reader = Reader(faults, where, {"offer": "everyone", "allow": "use", **blocks})
+        told = len(faults)
         access, contract = (write(reader) for write in _PROFILES[profile])
         data = _data(reader)
         tested = cases.read(reader) if "cases" in blocks else ()
-        if len(faults) == before:
+        if len(faults) == told:
             for policy in (access, contract):
                 _self_check(policy, reader, evaluable)
-            sentence = f"Offered {audience(access)}. {explain(contract)}"
+        if not incomplete and len(faults) == told:
+            sentence = f"Offered {audience(access)}{_said(data)}. {explain(contract)}"
             place = faults.document.place(*where)
             return Authored(id_, access, contract, sentence, place, data, tested)
     return None
+
+
+def _said(data: Mapping[str, tuple[str, ...]]) -> str:
+    parts = [f"{name} is {either(values)}" for name, values in data.items()]
+    return f", for data whose {either(parts, 'and')}" if parts else ""
 
 
 def _data(reader: Reader) -> Mapping[str, tuple[str, ...]]:
@@ -157,8 +167,12 @@ def _data(reader: Reader) -> Mapping[str, tuple[str, ...]]:
 def _self_check(policy: Policy, reader: Reader, evaluable: bool) -> None:
     """Nothing we can't evaluate leaves this module, and the wire form says what the file says."""
     action = policy.permission[0].action if policy.permission else "use"
+    undone = _undone(policy) if evaluable else {}
+    for path, what in undone.items():
+        reader.faults.wrong(_place(path, policy, reader), what)
     for problem in compile_policy(policy, action).problems if evaluable else ():
-        reader.faults.wrong(_place(problem, policy, reader), problem.sentence())
+        if problem.path not in undone:
+            reader.faults.wrong(_place(problem.path, policy, reader), problem.sentence())
     try:
         read = parse(to_document(offer(policy, "urn:example:offer")))
     except RemoteProtocolError as error:  # larger or deeper than anybody takes
@@ -169,11 +183,22 @@ def _self_check(policy: Policy, reader: Reader, evaluable: bool) -> None:
         raise LocalProtocolError(f"{place}: the policy changes in its ODRL form.")
 
 
-def _place(problem: Reason, policy: Policy, reader: Reader) -> Where:
+def _undone(policy: Policy) -> dict[str, str]:
+    """Duties that the provider's node would have to do itself at each request, and does not yet."""
+    return {
+        f"permission[{n}].duty[{m}]": f"this node can't {phrase(duty.action).do.replace('{} ', '')} while it "
+        "serves data: publish data that are made so, as a dataset of their own"
+        for n, rule in enumerate(policy.permission)
+        for m, duty in enumerate(rule.duty)
+        if itself(duty) and action_name(duty.action) not in DONE_HERE
+    }
+
+
+def _place(path: str, policy: Policy, reader: Reader) -> Where:
     """Where in the file the part of the policy stands that a path such as `permission[0].duty[1]` names."""
     part: Any = policy
     place = reader.where
-    for name, index in _STEP.findall(problem.path):
+    for name, index in _STEP.findall(path):
         part = part.constraints if name == getattr(part, "operator", None) else getattr(part, name, None)
         if index and isinstance(part, tuple) and int(index) < len(part):
             part = part[int(index)]

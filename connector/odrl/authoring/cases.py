@@ -6,7 +6,6 @@ agreement. What it doesn't give isn't so: nobody holds a credential that the cas
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from connector.errors import Place
@@ -15,8 +14,8 @@ from connector.odrl.authoring.plain import NAMES
 from connector.odrl.authoring.reading import Reader
 from connector.odrl.authoring.words import Unwritable, span, texts
 from connector.odrl.compile import Decision, compile_policy
-from connector.odrl.facts import FULFILLED, Claim, Claims, Facts, Performance
-from connector.odrl.vocabulary import ACTIONS, Enforcement
+from connector.odrl.duties import DONE_HERE
+from connector.odrl.facts import Claim, Claims, Facts, Performance
 from connector.yamlfile import Where
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ _NOBODY = "did:web:somebody.example"
 _DAY_ONE = moments.instant("2026-01-01T00:00:00Z")
 _WORDS: tuple[str, ...] = ("who", "holds", "groups", "agreed", "after", "at", "doing", "purpose", "used")
 _WORDS += ("last_used", "duties", "expect", "because")
-_ITSELF = MappingProxyType(
-    {name: FULFILLED for name, action in ACTIONS.items() if action.duty is Enforcement.PER_REQUEST}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +120,7 @@ def _run(policy: "Authored", case: Case) -> Result:
     }
     asked = dict.fromkeys(compiled.credentials, ())
     claims = facts.claims._replace(held={**asked, **facts.claims.held})
-    decision = compiled.decide(facts._replace(claims=claims, duties={**_ITSELF, **stated}))
+    decision = compiled.decide(facts._replace(claims=claims, duties={**DONE_HERE, **stated}))
     return _result(case, decision)
 
 

@@ -52,7 +52,7 @@ TRANSFORM: Mapping[str, tuple[str, Word]] = MappingProxyType(
             ANODE + "pseudonymize",
             list_word(ATTRIBUTE, "isAnyOf", "an attribute of the data, such as batteryId"),
         ),
-        "minimum_group": ("odrl:aggregate", number_word(GROUP_SIZE, "gteq")),
+        "minimum_group": (ANODE + "generalize", number_word(GROUP_SIZE, "gteq")),
     }
 )
 """What the data lose before they leave: a duty of the permission that the provider's node does itself."""
@@ -63,7 +63,7 @@ def access(reader: Reader) -> Policy:
     value = reader.blocks["offer"]
     who: list[Condition] = []
     if isinstance(value, dict):
-        known = ("to", *AUDIENCE)
+        known = ("to", *AUDIENCE, "when")
         reader.faults.only(value, (*known, "data"), (*reader.where, "offer"), "audience")
         if not any(word in value for word in known):
             reader.wrong(("offer",), "names nobody; write `to: everyone`, or `partners: [did:...]`")
@@ -72,6 +72,8 @@ def access(reader: Reader) -> Policy:
         for word, operand in value.items():
             if word in AUDIENCE and (made := reader.word(AUDIENCE[word].write, operand, ("offer", word))):
                 who.append(made)
+        if "when" in value:
+            who += reader.conditions(value["when"], ("offer", "when"), WORDS)
     elif value != "everyone":
         reader.unknown(value, ("everyone", *AUDIENCE), ("offer",), "audience")
     return Policy("Set", f"{reader.name}/access", permission=(Rule("access", tuple(who)),))
