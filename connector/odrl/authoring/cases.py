@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Outcome: TypeAlias = Literal["seen", "unseen", "allowed", "refused"]
 _NOBODY = "did:web:somebody.example"
 _DAY_ONE = moments.instant("2026-01-01T00:00:00Z")
-_WORDS: tuple[str, ...] = ("who", "holds", "groups", "agreed", "after", "at", "doing", "purpose", "used")
-_WORDS += ("last_used", "duties", "expect", "because")
+WORDS: tuple[str, ...] = ("who", "holds", "groups", "agreed", "after", "at", "doing", "purpose", "used")
+WORDS += ("last_used", "duties", "expect", "because")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _case(reader: Reader, item: Any, where: Where) -> Case | None:
     if not isinstance(item, dict):
         reader.wrong(where, "must map words such as `who` and `expect` to values")
         return None
-    reader.faults.only(item, _WORDS, (*reader.where, *where), "word of a case")
+    reader.faults.only(item, WORDS, (*reader.where, *where), "word of a case")
     expect = item.get("expect")
     if expect not in get_args(Outcome):
         reader.unknown(expect, get_args(Outcome), (*where, "expect") if expect else where, "outcome")

@@ -94,7 +94,7 @@ class Reader:
         """An action, a list of them, or a mapping of them to more: each with its more, or None."""
         items = value if isinstance(value, list) else [value]
         if not items:
-            self.wrong(where, f"names no {kind}; write at least one, or leave the block out")
+            self.wrong(where, f"names nothing; write {kind}, or leave the block out")
         for n, item in enumerate(items):
             here = (*where, n) if isinstance(value, list) else where
             if isinstance(item, dict) and item:
