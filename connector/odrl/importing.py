@@ -12,6 +12,7 @@ from typing import Any
 from connector import yamlfile
 from connector.errors import InvalidFile, LocalProtocolError, RemoteProtocolError
 from connector.jsonld import documents, lossless
+from connector.jsonld.contexts import DSP_ODRL
 from connector.odrl import authoring
 from connector.odrl.authoring import backwards
 from connector.odrl.canonical import canonical
@@ -22,6 +23,8 @@ from connector.odrl.vocabulary import ACTIONS, action_name, iri
 
 _RULES = ("permission", "prohibition", "obligation")
 _TYPES = ("Offer", "Agreement", "Set", "Policy")
+_BEYOND = ("refinement", "remedy", "consequence", "source")
+"""Members that the model reads by these names, though the protocol has no terms for them."""
 _ABOUT = ("target", "assigner", "assignee", "timestamp")
 
 
@@ -74,6 +77,13 @@ def read(found: Sequence[Any], name: str) -> Imported:
 def _policies(document: Any, lost: list[str], notes: list[str]) -> Iterator[Policy]:
     """The policies in a document; what gets lost, and what is only noted, is told."""
     reading = lossless.read(document)
+    if isinstance(document, dict) and set(_RULES) & set(reading.dropped):
+        notes.append(
+            "the document's contexts don't define a policy's members: they are read as the protocol's"
+        )
+        context = document.get("@context", [])
+        known = context if isinstance(context, list) else [context]
+        reading = lossless.read({**document, "@context": [*known, DSP_ODRL]})
     lost += [f"the context {url} is not held here: what only it defines is lost" for url in reading.unknown]
     lost += [f"{member!r} has no meaning under the document's contexts" for member in reading.dropped]
     nodes = [node for top in reading.nodes for node in _nodes(top)]
@@ -118,9 +128,9 @@ def _typed(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bare(value: Any) -> Any:
-    """The compact document with the words that only the base made addresses of as they were."""
+    """The compact document as our model reads it: words that only the base made addresses of as they were."""
     if isinstance(value, dict):
-        return {key: _bare(item) for key, item in value.items()}
+        return {short(key) if short(key) in _BEYOND else key: _bare(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_bare(item) for item in value]
     return value.removeprefix(lossless.BASE) if isinstance(value, str) else value
@@ -152,11 +162,11 @@ def _compare(whole: Mapping[str, Any], contracts: Sequence[Policy], access: Sequ
     pairs = [(policy, written.contract) for policy, written in zip(contracts, back, strict=False)]
     pairs += [(policy, written.access) for policy in access for written in back]
     for before, after in pairs:
-        if canonical(_flattened(before)) != canonical(_flattened(after)):
+        if canonical(flattened(before)) != canonical(flattened(after)):
             raise LocalProtocolError("The policy changes on its way into YAML.")
 
 
-def _flattened(policy: Policy) -> Policy:
+def flattened(policy: Policy) -> Policy:
     """The policy with each `and` of a rule in the list of its constraints, which says the same."""
 
     def rules(found: Sequence[Rule]) -> tuple[Rule, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.errors import RemoteProtocolError
 from connector.jsonld import documents, lossless
-from connector.jsonld.contexts import CATENA_X, DSP
+from connector.jsonld.contexts import CATENA_X, DSP, DSP_ODRL
 from connector.odrl.canonical import canonical
 from connector.odrl.model import (
     OPERATORS,
@@ -39,8 +39,9 @@ def contexts_of(policy: Policy) -> list[str]:
 
 
 def document(policy: Policy) -> dict[str, Any]:
-    """The policy by itself as JSON-LD."""
-    return {"@context": contexts_of(policy), **to_document(policy)}
+    """The policy by itself as JSON-LD: outside a message the protocol's terms for it have a context of their own."""
+    contexts = [DSP_ODRL if url == DSP else url for url in contexts_of(policy)]
+    return {"@context": contexts, **to_document(policy)}
 
 
 def message(policy: Policy) -> dict[str, Any]:

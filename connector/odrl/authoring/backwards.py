@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connector.odrl.authoring import catenax
-from connector.odrl.authoring.plain import AUDIENCE, DUTY, NAMES, TRANSFORM
+from connector.odrl.authoring.plain import AUDIENCE, DUTY, NAMES, NOTHING, TRANSFORM
 from connector.odrl.authoring.reading import CONNECTIVES, VERBATIM, Condition
 from connector.odrl.authoring.words import WORDS, Word, in_odrl, rule_in_odrl
 from connector.odrl.canonical import canonical
@@ -97,8 +97,7 @@ def _plain(policy: Policy) -> dict[str, Any]:
     conditions = conditions if all(rule.constraint == conditions for rule in permissions) else ()
     conditions = tuple(flat(conditions))
     allow = [_allowed(rule, bool(conditions), bool(own)) for rule in permissions]
-    if allow:
-        found["allow"] = allow[0] if len(allow) == 1 else allow
+    found["allow"] = (allow[0] if len(allow) == 1 else allow) if allow else NOTHING
     if conditions:
         found["when"] = [_condition(condition) for condition in conditions]
     if transform := {name: value for duty in own if (said := _transformed(duty)) for name, value in [said]}:

@@ -33,6 +33,7 @@ AUDIENCE: Mapping[str, Word] = MappingProxyType(
 STOP: Mapping[str, Word] = MappingProxyType(
     {"on": WORDS["until"], "after": WORDS["for"], "uses": WORDS["times"]}
 )
+NOTHING = "nothing"
 DUTY: Mapping[str, Word] = MappingProxyType(
     {
         "within": span_word(DELAY_PERIOD, "lteq"),
@@ -117,6 +118,8 @@ def _action(reader: Reader, word: str, where: Where) -> str | None:
 
 
 def _allowed(reader: Reader, common: tuple[Condition, ...], own: Sequence[Rule]) -> Iterator[Rule]:
+    if reader.blocks["allow"] == NOTHING:
+        return
     for word, detail, where in reader.entries(reader.blocks["allow"], ("allow",), "an action such as use"):
         if word == VERBATIM:
             if (made := reader.word(verbatim_rule("permission"), detail, where)) is not None:
