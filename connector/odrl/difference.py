@@ -65,18 +65,18 @@ def _contract(old: Policy, new: Policy) -> Iterator[_Told]:
         for name in before | after:
             yield from _permission(before.get(name), after.get(name), *words)
     else:  # alternatives for the same action: each as a whole
-        paired = _come_and_gone(old.permission, new.permission, _rule_form)
+        paired = _come_and_gone(old.permission, new.permission, rule_form)
         for rule, came in paired:
             said = words[came].rule(rule, "")
             yield ("gains", _USER, f"it may be {said}") if came else ("loses", _USER, f"it may be {said}")
-    for rule, came in _come_and_gone(old.prohibition, new.prohibition, _rule_form):
+    for rule, came in _come_and_gone(old.prohibition, new.prohibition, rule_form):
         said = words[came].rule(rule, "")
         yield (
             ("loses", _USER, f"must not: {said}")
             if came
             else ("gains", _USER, f"no longer forbidden: {said}")
         )
-    for rule, came in _come_and_gone(old.obligation, new.obligation, _rule_form):
+    for rule, came in _come_and_gone(old.obligation, new.obligation, rule_form):
         yield _duty(rule, came, words[came])
     if old.conflict != new.conflict:
         yield "changes", _USER, f"which rule wins: {new.conflict or 'the prohibition'}"
@@ -92,7 +92,7 @@ def _permission(old: Rule | None, new: Rule | None, was: Wording, now: Wording) 
         return
     done = f"it may be {phrase(new.action).done}"
     yield from _conditions([*flat(old.constraint)], [*flat(new.constraint)], done, was, now)
-    for duty, came in _come_and_gone(old.duty, new.duty, _rule_form):
+    for duty, came in _come_and_gone(old.duty, new.duty, rule_form):
         yield _duty(duty, came, now if came else was)
     if _beyond(old) != _beyond(new):
         yield "changes", _USER, f"{done}: to whom, of what, or how"
@@ -182,8 +182,9 @@ def _come_and_gone(
 
 
 def _form(constraint: _Part) -> bytes:
-    return _rule_form(Rule("use", (constraint,)))
+    return rule_form(Rule("use", (constraint,)))
 
 
-def _rule_form(rule: Rule) -> bytes:
+def rule_form(rule: Rule) -> bytes:
+    """What a rule says, whatever its notation."""
     return canonical(Policy("Set", permission=(rule,)))

@@ -66,7 +66,8 @@ def placed(constraints: Iterable[_Part], path: str) -> Iterator[tuple[_Part, str
     """The same, each with where it stands: `path[0]`, or `path[0].and[1]`."""
     for n, constraint in enumerate(constraints):
         here = f"{path}[{n}]"
-        if isinstance(constraint, LogicalConstraint) and constraint.operator == "and":
+        logical = isinstance(constraint, LogicalConstraint) and constraint.operator == "and"
+        if logical and isinstance(constraint, LogicalConstraint) and constraint.constraints:
             yield from placed(constraint.constraints, f"{here}.and")
         else:
             yield constraint, here

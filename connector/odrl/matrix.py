@@ -51,11 +51,12 @@ def matrix(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> list[Row]
 def _rows(policy: Policy, words: Wording, terms: _Terms) -> Iterator[Row]:
     for n, rule in enumerate(policy.permission):
         path = f"permission[{n}]"
-        if not _decided(rule):
-            yield _row(words, f"{phrase(rule.action).doing} (allowed)", Enforcement.AGREED, f"{path}.action")
+        if not _decided(rule):  # done elsewhere, out of this node's sight, whatever the conditions
+            yield _row(words, f"may be {words.rule(rule, path)}", Enforcement.AGREED, f"{path}.action")
         elif not rule.constraint:
             yield _row(words, f"{phrase(rule.action).doing} by who has agreed", Enforcement.ENFORCED, path)
-        yield from _conditions(rule, path, words, terms)
+        else:
+            yield from _conditions(rule, path, words, terms)
         for m, duty in enumerate(rule.duty):
             yield _duty(words, duty, f"{path}.duty[{m}]")
     for n, rule in enumerate(policy.prohibition):

@@ -98,7 +98,7 @@ def _strange(value: Any) -> set[str]:
     if isinstance(value, Mapping):
         for name, known in _REGISTRY.items():
             ids = {item["@id"] for item in value.get(ODRL + name, []) if "@id" in item}
-            found |= {full for full in ids if not known(full)}
+            found |= {full for full in ids if not known(full) and not full.startswith(lossless.BASE)}
         for item in value.values():
             found |= _strange(item)
     return found
