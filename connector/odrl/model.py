@@ -220,6 +220,7 @@ def _rules(
     found = []
     for n, rule in enumerate(_array(node, name, path, MAX_RULES)):
         here = f"{path}{name}[{n}]."
+        rule = _bare(rule, ("remedy", "consequence"))
         if "action" not in rule:
             raise RemoteProtocolError(f"{here}action: must be there, as text.")
         action, refinement = _action(rule["action"], f"{here}action")
@@ -244,12 +245,25 @@ def _rules(
     return tuple(found)
 
 
+def _bare(node: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
+    """The node with these members bare: DSP's context does not define them, so others write them in full.
+
+    What is there twice stays as it is, and is then not read.
+    """
+    found = [short(key) for key in node]
+    return {
+        name if name in names and found.count(name) == 1 else key: node[key]
+        for key, name in zip(node, found, strict=True)
+    }
+
+
 def _action(value: Any, path: str) -> tuple[str, Constraints]:
     """An action: a name, or ODRL's object with a refinement."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, dict) or value.keys() == {"@id"}:
         return _identifier(value, path), ()
+    value = _bare(value, ("refinement",))
     named = value.keys() & {"rdf:value", "@id"}
     if len(named) != 1 or value.keys() - named - {"refinement"}:
         raise RemoteProtocolError(f"{path}: must be text, or an object of rdf:value and refinement.")
@@ -261,6 +275,7 @@ def _part(value: Any, path: str) -> Part | None:
     """An asset or a party; None for what has members that we do not read."""
     if isinstance(value, str):
         return Part(_identifier(value, path))
+    value = _bare(value, ("refinement", "source")) if isinstance(value, dict) else value
     if not isinstance(value, dict) or value.keys() - _PART_MEMBERS or ("@id" in value) == ("uid" in value):
         return None
     id_ = _identifier(value.get("@id", value.get("uid")), f"{path}.@id")
@@ -336,7 +351,7 @@ def _rule_document(rule: Rule) -> dict[str, Any]:
     document: dict[str, Any] = {"action": rule.action}
     if rule.refinement:
         refinement = [_constraint_document(c) for c in rule.refinement]
-        document["action"] = {"rdf:value": {"@id": rule.action}, "refinement": refinement}
+        document["action"] = {"rdf:value": {"@id": rule.action}, "odrl:refinement": refinement}
     for name in ("target", "assignee", "assigner"):
         part = getattr(rule, name)
         if part is not None:
@@ -345,7 +360,8 @@ def _rule_document(rule: Rule) -> dict[str, Any]:
         document["constraint"] = [_constraint_document(c) for c in rule.constraint]
     for name in ("duty", "remedy", "consequence"):
         if duties := getattr(rule, name):
-            document[name] = [_rule_document(duty) for duty in duties]
+            term = name if name == "duty" else f"odrl:{name}"  # as DSP's context does not define it
+            document[term] = [_rule_document(duty) for duty in duties]
     return document | _reread(rule.unread)
 
 
@@ -355,9 +371,9 @@ def _part_document(part: Part, name: str) -> Any:
     kind = "AssetCollection" if name == "target" else "PartyCollection"
     document: dict[str, Any] = {"@type": f"odrl:{kind}", "@id": part.id}
     if part.source:
-        document["source"] = part.source
+        document["odrl:source"] = {"@id": part.source}
     if part.refinement:
-        document["refinement"] = [_constraint_document(c) for c in part.refinement]
+        document["odrl:refinement"] = [_constraint_document(c) for c in part.refinement]
     return document
 
 

@@ -13,6 +13,7 @@ Judge: TypeAlias = Callable[[Sequence[Claim], bool], Truth]
 """Decides from the claims that count now, and whether all types were asked for."""
 
 _CLAIM = re.compile(r"([A-Z][A-Za-z0-9]{0,99})\.([A-Za-z][A-Za-z0-9_.]{0,199})=(.{1,500})\Z")
+_CODE = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?\Z")
 LEGAL_PARTICIPANT = "LegalParticipantCredential"
 CONNECTOR = "ConnectorCredential"
 _PROFILES = ("base", "trust", "trustPlus")
@@ -201,6 +202,7 @@ def _values(subject: Any, path: Sequence[str]) -> set[str]:
 
 
 def _countries(subject: Any) -> Iterator[str]:
+    """The ISO 3166-1 codes in it, also those that begin the code of a part; names of countries are none."""
     for place in ((), *((address,) for address in _ADDRESSES)):
         for name in _COUNTRIES:
-            yield from (text[:2].upper() for text in _values(subject, (*place, name)))
+            yield from (text[:2] for text in _values(subject, (*place, name)) if _CODE.match(text))

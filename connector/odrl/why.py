@@ -1,4 +1,4 @@
-"""Why a decision is as it is: the policy as a tree, and what each part of it came to. For people, not speed."""
+"""Why a decision is as it is: the policy as a tree, and what each part came to. For people, not for speed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
