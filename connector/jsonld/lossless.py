@@ -31,8 +31,8 @@ class Reading:
     unknown: tuple[str, ...]
 
 
-def read(document: Any) -> Reading:
-    """The document expanded with the contexts that we hold. Well-known prefixes count where none is given.
+def read(document: Any, *, lenient: bool = False) -> Reading:
+    """The document expanded with the contexts that we hold; `lenient`: well-known prefixes always count.
 
     :raises RemoteProtocolError: not valid JSON-LD, or too large.
     """
@@ -40,7 +40,7 @@ def read(document: Any) -> Reading:
     known = contexts.known()
     unknown = sorted({url for url in _addresses(document) if not known(url)})
     dropped: list[str] = []
-    options = {"base": BASE, "expandContext": dict(contexts.prefixes())}
+    options = {"base": BASE, "expandContext": dict(contexts.prefixes()) if lenient else {}}
     jsonld = contexts.pyld()
     try:
         nodes = jsonld.expand(held(document, known), options, on_property_dropped=dropped.append)

@@ -23,8 +23,6 @@ from connector.odrl.vocabulary import ACTIONS, action_name, iri
 
 _RULES = ("permission", "prohibition", "obligation")
 _TYPES = ("Offer", "Agreement", "Set", "Policy")
-_BEYOND = ("refinement", "remedy", "consequence", "source")
-"""Members that the model reads by these names, though the protocol has no terms for them."""
 _ABOUT = ("target", "assigner", "assignee", "timestamp")
 
 
@@ -76,14 +74,14 @@ def read(found: Sequence[Any], name: str) -> Imported:
 
 def _policies(document: Any, lost: list[str], notes: list[str]) -> Iterator[Policy]:
     """The policies in a document; what gets lost, and what is only noted, is told."""
-    reading = lossless.read(document)
+    reading = lossless.read(document, lenient=True)
     if isinstance(document, dict) and set(_RULES) & set(reading.dropped):
         notes.append(
             "the document's contexts don't define a policy's members: they are read as the protocol's"
         )
         context = document.get("@context", [])
         known = context if isinstance(context, list) else [context]
-        reading = lossless.read({**document, "@context": [*known, DSP_ODRL]})
+        reading = lossless.read({**document, "@context": [*known, DSP_ODRL]}, lenient=True)
     lost += [f"the context {url} is not held here: what only it defines is lost" for url in reading.unknown]
     lost += [f"{member!r} has no meaning under the document's contexts" for member in reading.dropped]
     nodes = [node for top in reading.nodes for node in _nodes(top)]
@@ -128,9 +126,9 @@ def _typed(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bare(value: Any) -> Any:
-    """The compact document as our model reads it: words that only the base made addresses of as they were."""
+    """The document with the words that only the base made addresses of as they were."""
     if isinstance(value, dict):
-        return {short(key) if short(key) in _BEYOND else key: _bare(item) for key, item in value.items()}
+        return {key: _bare(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_bare(item) for item in value]
     return value.removeprefix(lossless.BASE) if isinstance(value, str) else value

@@ -9,7 +9,7 @@ from typing import Any
 
 from connector.errors import RemoteProtocolError
 from connector.jsonld import documents, lossless
-from connector.jsonld.contexts import CATENA_X, DSP, DSP_ODRL
+from connector.jsonld.contexts import CATENA_X, DSP, DSP_ODRL, DSPACE
 from connector.odrl.canonical import canonical
 from connector.odrl.model import (
     OPERATORS,
@@ -39,7 +39,7 @@ def contexts_of(policy: Policy) -> list[str]:
 
 
 def document(policy: Policy) -> dict[str, Any]:
-    """The policy by itself as JSON-LD: outside a message the protocol's terms for it have a context of their own."""
+    """The policy by itself as JSON-LD: outside a message its terms have a context of their own."""
     contexts = [DSP_ODRL if url == DSP else url for url in contexts_of(policy)]
     return {"@context": contexts, **to_document(policy)}
 
@@ -91,7 +91,7 @@ def _left_operands(policy: Policy) -> Iterator[str]:
 
 
 def _strange(value: Any) -> set[str]:
-    """The actions, operands and operators in an expanded document that are in no registry."""
+    """What of an expanded document is in no registry: members, actions, operands, operators."""
     found: set[str] = set()
     if isinstance(value, list):
         return found.union(*map(_strange, value))
@@ -99,8 +99,10 @@ def _strange(value: Any) -> set[str]:
         for name, known in _REGISTRY.items():
             ids = {item["@id"] for item in value.get(ODRL + name, []) if "@id" in item}
             found |= {full for full in ids if not known(full) and not full.startswith(lossless.BASE)}
-        for item in value.values():
+        for name, item in value.items():
             found |= _strange(item)
+            if not name.startswith(("@", ODRL, DSPACE)):
+                found.add(name)
     return found
 
 

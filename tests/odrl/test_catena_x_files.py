@@ -115,7 +115,8 @@ def check(schema: str, document: Any) -> None:
 def constraints(rule: dict[str, Any]) -> list[dict[str, Any]]:
     """The atomic constraints of a rule, which must be one constraint, atomic or an `and`."""
     (one,) = rule["constraint"]
-    return one["and"] if "and" in one else [one]
+    found: list[dict[str, Any]] = one.get("and", [one])
+    return found
 
 
 def loaded(tmp_path: Path, text: str) -> dict[str, Any]:

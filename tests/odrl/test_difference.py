@@ -49,7 +49,7 @@ def policy(offer="everyone", allow="use", when="[{for: 90 days}]", never="[sell]
     ],
 )
 def test_each_kind_of_change(new, told):
-    """Shorter is a loss, longer a gain; conditions, prohibitions, duties and sight are told for what they are."""
+    """Shorter is a loss, longer a gain; each change is told for what it is."""
     found = changes(policy(), policy(**new))
     assert [change.effect for change in found] == [effect for effect, _, _ in told]
     for change, (_, who, what) in zip(found, told, strict=True):

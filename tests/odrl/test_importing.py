@@ -30,7 +30,7 @@ def back(imported, name="p"):
 
 @pytest.mark.parametrize("policy", SHIPPED.values(), ids=SHIPPED.keys())
 def test_what_ships_comes_back(policy):
-    """Each shipped policy, written as ODRL with its access policy beside, comes back as the same two policies."""
+    """Each shipped policy, written as ODRL with its access policy, comes back as the same two policies."""
     found = importing.read([proof.document(policy.contract), proof.document(policy.access)], "p")
     assert (found.lost, found.refused, found.policies) == ((), (), 2)
     again = back(found)

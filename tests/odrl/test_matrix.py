@@ -21,7 +21,11 @@ c:
   profile: cx
   offer: everyone
   allow: use
-  when: [framework: "DataExchangeGovernance:1.0", purpose: cx.pcf.base:1, Liability: cx.grossNegligence:1, for: 9 days]
+  when:
+    - framework: DataExchangeGovernance:1.0
+    - purpose: cx.pcf.base:1
+    - Liability: cx.grossNegligence:1
+    - for: 9 days
   never: [distribute]
   stop: {after: 9 days}
 """

@@ -47,7 +47,7 @@ def test_a_term_outside_the_registry_is_found():
 
 
 def test_a_dropped_member_is_found():
-    """DSP's context has no place for a refinement or a remedy: a policy that needs one is not proved."""
+    """DSP has no place for a refinement: a policy with one is not proved, nor one with an undefined member."""
     refined = parse(
         {
             "@type": "Set",
@@ -61,7 +61,9 @@ def test_a_dropped_member_is_found():
             ],
         }
     )
-    assert any("'refinement' has no meaning" in problem for problem in proof.problems(refined))
+    assert proof.problems(refined) == ["rdf:value is no term that this node knows"]
+    unread = parse({"@type": "Set", "permission": [{"action": "use", "unit": "urn:u"}]})
+    assert proof.problems(unread) == ["'unit' has no meaning in the protocol's context and would be dropped"]
 
 
 def test_a_policy_that_reads_back_otherwise_is_found():
