@@ -83,6 +83,19 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "encrypt": ("key:encrypt", "Encrypt the files of keys that stand there in the clear."),
         },
     ),
+    "policy": (
+        "Policies: whether they are right, what they say, what they decide.",
+        {
+            "check": ("policy:check", "Say whether policies are right: every mistake with its line."),
+            "explain": (
+                "policy:explain",
+                "Say what policies mean, and for each term whether it is enforced or only agreed.",
+            ),
+            "test": ("policy:run_cases", "Run the cases of policies: what must come out, from which facts."),
+            "diff": ("policy:diff", "Say what changes between two versions: who gains and who loses what."),
+            "import": ("policy:import_", "Turn ODRL or Catena-X policies into YAML."),
+        },
+    ),
     "config": (
         "Look at the settings.",
         {

@@ -41,20 +41,22 @@ class Terms:
     contract: Compiled
     sentence: str
     """What the policy says, in plain English, for this node's operator."""
+    data: Mapping[str, tuple[str, ...]]
+    """Properties, by name, of which a dataset must have one value each to be offered so."""
 
     def visible_to(self, participant: str, now: float, claims: Claims) -> bool:
         """Whether the participant sees offers under this policy now.
 
         What the contract wants proved needs no proof yet: the offer is how one learns what to bring.
         """
-        facts = Facts(now, participant, now)
+        facts = Facts(now, participant, now, phase="catalog")
         if not self.contract.possible(facts):
             return False
-        return self.access.decide(facts._replace(claims=claims)).permitted
+        return self.access.decide(facts._replace(action="access", claims=claims)).permitted
 
     def decide(self, participant: str, now: float, claims: Claims) -> Decision:
         """Whether an agreement made now would allow use now."""
-        return self.contract.decide(Facts(now, participant, now, claims=claims))
+        return self.contract.decide(Facts(now, participant, now, claims=claims, phase="negotiation"))
 
     def rules(self) -> dict[str, Any]:
         """The policy's rules as ODRL."""
@@ -212,9 +214,10 @@ def _terms(name: str, authored: Authored) -> Terms:
         policy,
         digest,
         dcat.offered(policy, digest),
-        compile_policy(authored.access),
+        compile_policy(authored.access, "access"),
         compile_policy(policy),
         authored.sentence,
+        authored.data,
     )
 
 

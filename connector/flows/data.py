@@ -22,6 +22,7 @@ from connector.flows.clock import Clock, Handle
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
 from connector.odrl.compile import Compiled, Decision
+from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import Facts
 from connector.store import access
 from connector.store import processes as rows
@@ -110,7 +111,7 @@ class DataPlane:
 
     async def _decide(self, grant: Grant, now: float) -> Decision:
         """The policy's word on what is known now. Raises Denied: a credential that all need is gone."""
-        facts = Facts(now, grant.participant, grant.agreed)
+        facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
         if self._proofs_matter(grant):
             assert self._presentations is not None  # noqa: S101  # just asked
             claims = await self._presentations.current(grant.participant, grant.policy.credentials)
@@ -210,7 +211,7 @@ class DataPlane:
         if agreement is None or process.pid in self._watched:
             return
         policy = self._policies.of(agreement)
-        facts = Facts(self._clock.now(), agreement.participant, agreement.agreed)
+        facts = Facts(self._clock.now(), agreement.participant, agreement.agreed, phase="transfer")
         moment = policy.next_change(facts)
         if moment is None and policy.possible(facts):  # what was proved is looked at with each request
             return
@@ -226,7 +227,7 @@ class DataPlane:
         now = self._clock.now()
         if agreement is not None:
             policy = self._policies.of(agreement)
-            facts = Facts(now, agreement.participant, agreement.agreed)
+            facts = Facts(now, agreement.participant, agreement.agreed, phase="transfer")
             if policy.possible(facts):
                 self.watch(process)
                 return

@@ -46,6 +46,11 @@ key rotate
 key retire
 key add
 key encrypt
+policy check
+policy explain
+policy test
+policy diff
+policy import
 config check
 config show"""
 """Commands that people have in their scripts: none goes away unnoticed."""
