@@ -387,6 +387,25 @@ async def test_a_credential_of_ours_is_revoked_and_reinstated(world: World) -> N
     assert await world.credentials.status_list_jwt(name, older=False)
 
 
+async def test_our_lists_are_signed_once(world: World) -> None:
+    """Anybody may ask for them: the signature is the same for a minute, unless a bit has changed."""
+    issued = await world.credentials.issue("P-256", "ecdsa-rdfc-2019", GOOD, revocable=True)
+    entry = issued["credentialStatus"][0]
+    name = entry["statusListCredential"].rpartition("/")[2]
+
+    async def signatures() -> list[Any]:
+        proof = (await world.credentials.status_list(name))["proof"]["proofValue"]
+        return [proof, (await world.credentials.status_list_jwt(name, older=False))[0]]
+
+    before = await signatures()  # of ECDSA no two are alike
+    assert await signatures() == before
+    await world.statuses.set(entry, value=True)
+    changed_ones = await signatures()
+    assert not set(before) & set(changed_ones)
+    world.now += 61
+    assert not set(await signatures()) & set(changed_ones)
+
+
 async def listed(
     world: World,
     bits: bytes = bytes(16384),

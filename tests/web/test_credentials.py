@@ -2,7 +2,9 @@
 
 import gzip
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from yarl import URL
 
+from connector.errors import InvalidFile, RemoteProtocolError
 from connector.vc import jws, multikey
 from connector.web import credentials, management
 from connector.web.openapi import document
@@ -234,6 +237,28 @@ async def test_presentations_are_verified(client: Client) -> None:
     for body in ({}, {"verifiablePresentation": GOOD}, {"verifiablePresentation": None}):
         status, answer = await client.post("/presentations/verify", body)
         assert (status, answer["verified"]) == (400, False)
+
+
+async def test_digests_of_what_the_operator_holds(tmp_path: Path) -> None:
+    """A resource named with a wrong digest is refused where the settings say what lies at its address."""
+    (tmp_path / "old").write_bytes(b"first version")
+    (tmp_path / "new").write_bytes(b"second version")
+    url = "https://held.example/"
+    held = {url: [str(tmp_path / "old"), str(tmp_path / "new")]}
+
+    def related(content: bytes) -> dict[str, Any]:
+        digest = "sha256-" + b64encode(sha256(content).digest()).decode()
+        return changed("relatedResource", {"id": url, "digestSRI": digest})
+
+    async with running(tmp_path / "node", credentials={"resources": held}) as node:
+        credentials, verifier = node.node.credentials, node.node.verifier
+        for content in (b"first version", b"second version"):
+            await verifier.verify(await credentials.issue("key-1", "ecdsa-jcs-2019", related(content)))
+        with pytest.raises(RemoteProtocolError, match="digest"):
+            await credentials.issue("key-1", "ecdsa-jcs-2019", related(b"third version"))
+    with pytest.raises(InvalidFile, match="none: can't be read"):
+        async with running(tmp_path / "other", credentials={"resources": {url: [str(tmp_path / "none")]}}):
+            pass
 
 
 async def test_json_ld_is_taken_too(client: Client) -> None:
