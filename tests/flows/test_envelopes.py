@@ -250,22 +250,6 @@ async def test_the_outer_envelope_is_checked_too(world: World) -> None:
         await world.verifier.verify_presentation_jwt(twice, AUDIENCE, None)
 
 
-async def test_who_presents_its_own_is_named_as_the_holder(world: World) -> None:
-    """A self-asserted credential needs a presentation that says who holds it; others' do not."""
-    holder, issuer = world.issuers["Ed25519"], world.issuers["P-256"]
-    for by, named, refused in [(holder, True, False), (holder, False, True), (issuer, False, False)]:
-        held = envelope.credential_jwt(document(by), by.signer, by.method)
-        claims = {"@context": [V2], "type": ["VerifiablePresentation"], "iss": holder.did, "aud": AUDIENCE}
-        claims |= {"holder": holder.did} if named else {}
-        entry = envelope.envelope(held, "vc")
-        token = signed(holder, {**claims, "verifiableCredential": [entry]}, typ="vp+jwt", cty="vp")
-        if refused:
-            with pytest.raises(Untrusted, match="holder"):
-                await world.verifier.verify_presentation_jwt(token, AUDIENCE, None)
-        else:
-            await world.verifier.verify_presentation_jwt(token, AUDIENCE, None)
-
-
 async def test_a_presentation_holds_no_bare_credentials(world: World) -> None:
     """A credential without any proof, or a JWT as plain text, is refused in a `vp+jwt`."""
     holder = world.issuers["Ed25519"]
