@@ -1,5 +1,6 @@
 """Credentials issued and verified with real keys, processes and a store."""
 
+import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from connector.flows.status import Statuses
 from connector.flows.verify import Verifier, hashes
 from connector.flows.workers import Workers
 from connector.store.database import Database
-from connector.vc import methods, multikey, status
+from connector.vc import methods, multibase, multikey, status
 from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import suites
 from connector.vc.signers import InMemory
@@ -109,8 +110,40 @@ async def test_what_each_suite_issues_verifies(world: World, kind: str, suite: s
         assert proof["cryptosuite"] == suite
         assert proof["created"].endswith("Z")
         assert proof["proofPurpose"] == "assertionMethod"
+        assert proof["verificationMethod"] == world.issuers[kind].method
+        octets = multibase.decode(proof["proofValue"], "z")
+        assert len(octets) == (96 if kind == "P-384" else 64)
+        if good is cases.GOOD_1_1:
+            assert issued["@context"] == [cases.V1, "https://w3id.org/security/data-integrity/v2"]
+        if "jcs" in suite:
+            assert proof["@context"] == issued["@context"]
         with pytest.raises(AnodeError):
             await world.verifier.verify({**issued, "credentialSubject": {"id": "did:example:other"}})
+
+
+async def test_nothing_but_proof_status_and_issuer_is_added(world: World) -> None:
+    """An empty issuer object gets an id; members, and the items of arrays, keep their order."""
+    types = ["https://types.example/B", "VerifiableCredential", "https://types.example/A"]
+    given = {"type": types, "issuer": {}, **{key: v for key, v in GOOD.items() if key != "type"}}
+    issuer = world.issuers["Ed25519"]
+    issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", given, revocable=True)
+    assert [*issued] == [*given, "credentialStatus", "proof"]
+    assert issued["issuer"] == {"id": issuer.did}
+    assert issued["type"] == types
+    for entry in issued["credentialStatus"]:
+        assert entry.keys() == {"id", *cases.ENTRY}
+        assert entry["id"] != entry["statusListCredential"]
+        assert entry["statusListCredential"].startswith("https://us.example/status/")
+        assert entry["statusListIndex"].isdigit()
+    named = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", {**given, "issuer": {"name": "We"}})
+    assert named["issuer"] == {"id": issuer.did, "name": "We"}
+    listed = await world.credentials.status_list(
+        issued["credentialStatus"][0]["statusListCredential"].rpartition("/")[2]
+    )
+    assert listed["type"] == ["VerifiableCredential", "BitstringStatusListCredential"]
+    subject = listed["credentialSubject"]
+    assert (subject["type"], subject["statusPurpose"]) == ("BitstringStatusList", "revocation")
+    assert len(gzip.decompress(multibase.decode(subject["encodedList"], "u"))) * 8 >= 131_072
 
 
 @pytest.mark.parametrize("name", cases.ISSUABLE)
@@ -199,6 +232,9 @@ async def test_a_proof_value_that_is_none_is_refused(world: World, value: Any) -
     for found in (value, issued["proof"]["proofValue"][1:], issued["proof"]["proofValue"][:-4]):
         with pytest.raises((RemoteProtocolError, Untrusted)):
             await world.verifier.verify({**issued, "proof": {**issued["proof"], "proofValue": found}})
+    without = {key: found for key, found in issued["proof"].items() if key != "proofValue"}
+    with pytest.raises((RemoteProtocolError, Untrusted)):
+        await world.verifier.verify({**issued, "proof": without})
 
 
 @pytest.mark.parametrize("proof", [None, [], "text", 7, [7], [{}] * 11])
@@ -456,6 +492,7 @@ async def test_lists_that_are_none_do_not_pass(world: World) -> None:
     makers: list[tuple[Callable[[], Any] | bytes, str]] = [
         (await listed(world, bytes(16383)), "bits"),
         (await listed(world, bytes(64 << 20)), "unpacks to more"),
+        (await listed(world, bytes(16384), subject={"encodedList": "z6Mk"}), "can't be used"),
         (await listed(world, kind="P-256"), "issued by"),
         (await listed(world, subject={"statusPurpose": "suspension"}), "is for suspension"),
         (await listed(world, subject={"encodedList": "uAAAA"}), "gzip"),
@@ -474,6 +511,11 @@ async def test_lists_that_are_none_do_not_pass(world: World) -> None:
         verify = world.verifying(world.lists("https://elsewhere.example")).verify
         with pytest.raises(Untrusted, match=reason):
             await verify(issued)
+    world.web[cases.LIST] = right
+    far = {**cases.ENTRY, "id": f"{cases.LIST}#9", "statusListIndex": "131072"}
+    beyond = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", changed("credentialStatus", far))
+    with pytest.raises(Untrusted, match="no entry 131072"):
+        await world.verifying(world.lists("https://elsewhere.example")).verify(beyond)
     del world.web[cases.LIST]
     with pytest.raises(Unavailable):
         await world.verifying(world.lists("https://elsewhere.example")).verify(issued)
