@@ -43,9 +43,12 @@ async def resolve_identifier(node: Node, call: Call) -> web.Response:
     try:
         document = await node.resolver.resolve(did.partition("#")[0])
     except Deactivated:
-        gone = {"didResolutionMetadata": {"contentType": _RESOLUTION}}
-        gone |= {"didDocumentMetadata": {"deactivated": True}}
-        return answer({"didDocument": None, **gone}, 410, _RESOLUTION)
+        body = {
+            "didDocument": None,
+            "didResolutionMetadata": {"contentType": _RESOLUTION},
+            "didDocumentMetadata": {"deactivated": True},
+        }
+        return answer(body, 410, _RESOLUTION)
     except AnodeError as wrong:
         local = match[1] in ("key", "jwk")
         return _unresolved(*(("INVALID_DID", 400) if local else ("NOT_FOUND", 404)), "; ".join(wrong.reasons))
