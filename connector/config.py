@@ -304,9 +304,8 @@ class Credentials(Section):
         "and asked at start for those in require that are missing here. `anode init --join` sets it.",
         examples=["did:web:authority.example"],
     )
-    trusted: dict[str, tuple[Did, ...]] = Field(
+    trusted: dict[str, Annotated[tuple[Did, ...], Field(strict=False)]] = Field(
         default_factory=dict,
-        strict=False,
         description="Other issuers that are believed, by credential type: {MembershipCredential: [did:web:"
         "issuer.example]}. Read again on SIGHUP, as authority, require and present are.",
     )
