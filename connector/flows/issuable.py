@@ -24,7 +24,6 @@ from connector.dcp.messages import CredentialObject
 from connector.dcp.profiles import JWT_11
 from connector.errors import InvalidFile
 from connector.flows.clock import iso
-from connector.flows.status import PURPOSES
 from connector.vc import credential as model
 
 Format = Literal["vc11-sl2021/jwt", "vc20-bssl/jwt"]
@@ -52,7 +51,7 @@ class Issuable(BaseModel):
         default_factory=lambda: [_FIRST], description="The data models it is given in."
     )
     status: Annotated[list[Purpose], Field(min_length=1, max_length=2)] = Field(
-        default_factory=lambda: [*PURPOSES],
+        default_factory=lambda: ["revocation", "suspension"],
         description="What can be said of it later. Some peers read one entry only: then say revocation.",
     )
     claims: dict[str, Any] = Field(
