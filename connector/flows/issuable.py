@@ -37,6 +37,10 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) or value == "everyone" else [value]
 
 
+def _both() -> list[Purpose]:
+    return ["revocation", "suspension"]
+
+
 class Issuable(BaseModel):
     """A credential type that this node issues."""
 
@@ -51,7 +55,7 @@ class Issuable(BaseModel):
         default_factory=lambda: [_FIRST], description="The data models it is given in."
     )
     status: Annotated[list[Purpose], Field(min_length=1, max_length=2)] = Field(
-        default_factory=lambda: ["revocation", "suspension"],
+        default_factory=_both,
         description="What can be said of it later. Some peers read one entry only: then say revocation.",
     )
     claims: dict[str, Any] = Field(

@@ -248,6 +248,7 @@ def start(
     folder: Path,
     *,
     wallet: Wallet | None = None,
+    protocol_port: int | None = None,
     pace_ms: int | None = 50,
     settings: Mapping[str, str] | None = None,
     java: tuple[str, ...] = ("-Xmx512m",),
@@ -255,13 +256,15 @@ def start(
 ) -> Iterator[Connector]:
     """Start EDC on free ports and end it again. `folder` keeps its log and keys.
 
-    With a `wallet`, `participant` is its DID; without, any name, and everyone is believed. `pace_ms` is the
-    period of its state machines; None leaves EDC's default of 1000. Raises CannotStart.
+    With a `wallet`, `participant` is its DID; without, any name, and everyone is believed. `protocol_port` is
+    where it listens to peers, if that was told to others already. `pace_ms` is the period of its state
+    machines; None leaves EDC's default of 1000. Raises CannotStart.
     """
     jars = _class_path("SeedVault", "DcpDefaults") if wallet else _class_path("SeedVault")
     ports = dict(
         zip(("", "control", "management", "protocol", "version", "public"), free_ports(6), strict=True)
     )
+    ports["protocol"] = protocol_port or ports["protocol"]
     config, log = folder / f"{participant}.properties", folder / f"{participant}.log"
     identity = _dcp(participant, wallet) if wallet else {}
     told = _settings(participant, ports, folder, pace_ms) | identity | dict(settings or {})
