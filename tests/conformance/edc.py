@@ -57,7 +57,8 @@ class Wallet:
     """What a connector with DCP is told; its DID document names the rest, the credential service."""
 
     token_url: str
-    """Where its token service answers; its client id is the connector's DID."""
+    """Where its token service answers."""
+    client: str
     secret: str = field(repr=False)
     trusted_issuer: str
     """A DID. Any type of credential is believed."""
@@ -251,6 +252,7 @@ def start(
     protocol_port: int | None = None,
     pace_ms: int | None = 50,
     settings: Mapping[str, str] | None = None,
+    log_level: str = "info",
     java: tuple[str, ...] = ("-Xmx512m",),
     within: float = 120,
 ) -> Iterator[Connector]:
@@ -258,7 +260,8 @@ def start(
 
     With a `wallet`, `participant` is its DID; without, any name, and everyone is believed. `protocol_port` is
     where it listens to peers, if that was told to others already. `pace_ms` is the period of its state
-    machines; None leaves EDC's default of 1000. Raises CannotStart.
+    machines; None leaves EDC's default of 1000. `log_level` "debug" says why tokens are refused. Raises
+    CannotStart.
     """
     jars = _class_path("SeedVault", "DcpDefaults") if wallet else _class_path("SeedVault")
     ports = dict(
@@ -277,7 +280,7 @@ def start(
         jars,
         MAIN,
         "--no-color",
-        "--log-level=info",
+        f"--log-level={log_level}",
     ]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
@@ -307,7 +310,7 @@ def _dcp(participant: str, wallet: Wallet) -> dict[str, str]:
         "edc.iam.issuer.id": participant,
         "edc.iam.did.web.use.https": "false",
         "edc.iam.sts.oauth.token.url": wallet.token_url,
-        "edc.iam.sts.oauth.client.id": participant,
+        "edc.iam.sts.oauth.client.id": wallet.client,
         "edc.iam.sts.oauth.client.secret.alias": "sts-secret",
         "conformance.vault.sts-secret": wallet.secret,
         "conformance.dcp.scope": wallet.scope,
