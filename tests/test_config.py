@@ -48,6 +48,15 @@ def test_defaults(tmp_path: Path) -> None:
     assert (loaded.limits.message_bytes, loaded.limits.json_depth) == (1 << 20, 64)
 
 
+def test_trusted_issuers_are_lists_by_type(tmp_path: Path) -> None:
+    """Issuers are believed for the types that they stand under, one or several."""
+    text = (
+        f"{MINIMAL}credentials: {{trusted: {{Member: ['did:web:a', 'did:web:b'], Repairer: ['did:web:c']}}}}"
+    )
+    trusted = config.load(write(tmp_path, text)).credentials.trusted
+    assert trusted == {"Member": ("did:web:a", "did:web:b"), "Repairer": ("did:web:c",)}
+
+
 def test_every_problem_at_once_with_its_line(tmp_path: Path) -> None:
     """A wrong file is refused with all its mistakes, each with its line and what would do."""
     text = """\

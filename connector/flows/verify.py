@@ -82,7 +82,8 @@ class Verifier:
     proofs.
     `relationships` False takes a key whatever its DID document lists it for: Eclipse's wallets list nothing.
     `loose_shape` takes JWTs of data model 1.1 with the mistakes of the 1.0.0-RC6 conformance kit: no type
-    VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`.
+    VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`, an id as
+    context.
     """
 
     def __init__(
