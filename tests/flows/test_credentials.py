@@ -256,8 +256,8 @@ async def test_others_may_sign_too(world: World) -> None:
     suite = next(s for s in issuer.suites if s.form == "rdfc")
     proof = {**proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z"), "previousProof": first["id"]}
     signed = {**document, "proof": [first]}
-    found = await hashes(world.workers, suite, signed, proof, issuer.private.public_key())
-    over = {**proof, "proofValue": suites.sign(issuer.private, found)}
+    found = await hashes(world.workers, suite, signed, proof, issuer.signer.public)
+    over = {**proof, "proofValue": suites.sign(issuer.signer, found)}
     await world.verifier.verify({**document, "proof": [first, over]})
     spoiled = {**first, "created": "2025-01-01T00:00:00Z"}
     for wrong in ([spoiled, beside], [spoiled, over], [over], [{**first, "id": "urn:x:other"}, over]):

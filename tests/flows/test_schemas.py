@@ -100,9 +100,9 @@ async def test_jwts_are_held_to_their_schema_too(world: World) -> None:
         document = {**(cases.GOOD_1_1 if older else GOOD), "issuer": issuer.did, **entry}
         document["credentialSubject"] = {**subject, "other": 1}
         if older:
-            token = envelope.older_credential_jwt(document, issuer.private, issuer.method, "urn:x:1")
+            token = envelope.older_credential_jwt(document, issuer.signer, issuer.method, "urn:x:1")
         else:
-            token = envelope.credential_jwt(document, issuer.private, issuer.method)
+            token = envelope.credential_jwt(document, issuer.signer, issuer.method)
         if name:
             await verifier.verify_jwt(token, older=older, meaning=False)
         else:
