@@ -208,10 +208,10 @@ async def test_unsigned_lists(world: World) -> None:
 
 async def test_keys_that_are_listed_for_nothing(world: World) -> None:
     """A DID document without relationships is refused, unless a profile says so; its keys must still fit."""
-    private = InMemory(multikey.generate("P-256"))
-    maker = Issuer("did:web:maker.example", "did:web:maker.example#k", private)
+    signer = InMemory(multikey.generate("P-256"))
+    maker = Issuer("did:web:maker.example", "did:web:maker.example#k", signer)
     method = {"id": maker.method, "type": "JsonWebKey2020", "controller": maker.did}
-    method["publicKeyJwk"] = multikey.jwk(private.public)  # type: ignore[assignment] # a dict in a dict
+    method["publicKeyJwk"] = multikey.jwk(signer.public)  # type: ignore[assignment] # a dict in a dict
     world.documents[maker.did] = {"id": maker.did, "verificationMethod": [method]}
     token = membership(maker, maker, older=False)
     shown = presentation(maker, token, older=False)
@@ -223,10 +223,10 @@ async def test_keys_that_are_listed_for_nothing(world: World) -> None:
     await loose.verify_jwt(token, meaning=False)
     found = await loose.verify_presentation_jwt(shown, AUDIENCE, None, meaning=False)
     assert found.holder == maker.did
-    by_thumbprint = Issuer(maker.did, jws.thumbprint(private.public), private)
+    by_thumbprint = Issuer(maker.did, jws.thumbprint(signer.public), signer)
     await loose.verify_jwt(membership(by_thumbprint, maker, older=False), meaning=False)
     other = Issuer(maker.did, maker.method, InMemory(multikey.generate("P-256")))
-    absent = Issuer(maker.did, f"{maker.did}#other", private)
+    absent = Issuer(maker.did, f"{maker.did}#other", signer)
     for wrong in (other, absent):
         with pytest.raises(Untrusted):
             await loose.verify_jwt(membership(wrong, maker, older=False), meaning=False)
@@ -235,7 +235,7 @@ async def test_keys_that_are_listed_for_nothing(world: World) -> None:
 async def test_the_shape_of_an_older_kit(world: World) -> None:
     """Its mistakes are taken where one says so, and nowhere else; who signed what is checked all the same."""
     issuer = world.issuers["P-256"]
-    inner = {"@context": UUID, "id": UUID, "type": ["MembershipCredential"], "issuer": issuer.did}
+    inner = {"@context": V1, "id": UUID, "type": ["MembershipCredential"], "issuer": issuer.did}
     inner |= {"issuanceDate": "2026-01-01T00:00:00Z", "expirationDate": None}
     inner |= {"credentialSubject": {"id": issuer.did, "memberOf": "Example-X"}}
 
