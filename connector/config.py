@@ -113,6 +113,8 @@ Size = Annotated[int, SIZE, Field(gt=0)]
 FilePath = Annotated[Path, BeforeValidator(_from_file)]
 Address = Annotated[str, _expected(_web_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)]
+ServiceType = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
 
 
 def is_loopback(host: str) -> bool:
@@ -132,12 +134,17 @@ class Section(BaseModel):
 class Participant(Section):
     """Who the operator of this node is in the data space."""
 
-    did: Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)] = Field(
+    did: Did = Field(
         description="The participant's DID. Peers look up this node's keys under it, so keep it. `anode "
         "init` derives a did:web from the public address."
     )
     name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         description="The operator's name, for people: shown in the catalog."
+    )
+    services: Annotated[dict[ServiceType, Address], Field(max_length=16)] = Field(
+        {},
+        description="Addresses by type of service, for the DID document, where they are not this node's own. "
+        "If the connector is another program, whose wallet this node is: {DataService: https://…}.",
     )
 
 
@@ -196,6 +203,60 @@ class Management(Section):
         return self
 
 
+class Keys(Section):
+    """The participant's keys, in files."""
+
+    folder: FilePath = Field(
+        Path("keys"), description="Folder of the keys, and of what holds for each. For its owner only."
+    )
+    passphrase_file: FilePath = Field(
+        Path("keys.passphrase"),
+        description="The file with the passphrase of the keys: never in their folder, at best elsewhere, "
+        "such as a systemd credential (/run/credentials/…) or a mounted secret. Only its owner and group may "
+        "read it.",
+    )
+    announced: Duration = Field(
+        300.0,
+        description="How long `anode key rotate` publishes a new key before it signs: as long as peers keep "
+        "DID documents. Who meets a key he does not know may refuse the message.",
+    )
+    overlap: Duration = Field(
+        86400.0,
+        ge=600,
+        description="How long a key goes on speaking for the participant after a new one signs. What it has "
+        "signed verifies beyond that.",
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Keys":
+        if self.folder.resolve() in self.passphrase_file.resolve().parents:
+            what = {"what": "a file outside of keys.folder", "key": "passphrase_file"}
+            raise PydanticCustomError("expected", "{what}", what)
+        return self
+
+
+class Pkcs11(Section):
+    """A PKCS #11 token (HSM, smart card, SoftHSM) where the participant's keys are made and stay."""
+
+    module: FilePath | None = Field(
+        None,
+        description="The library of the token's maker. Leave out to keep keys in files.",
+        examples=["/usr/lib/softhsm/libsofthsm2.so"],
+    )
+    token: Annotated[str, Field(min_length=1, max_length=32)] | None = Field(
+        None, description="The token's label. It must be this node's alone.", examples=["anode"]
+    )
+    pin_file: FilePath = Field(
+        Path("pkcs11.pin"), description="The file with the user PIN. For it holds what holds for passphrases."
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "Pkcs11":
+        if (self.module is None) != (self.token is None):
+            raise PydanticCustomError("expected", "{what}", {"what": "module and token, or neither"})
+        return self
+
+
 class Network(Section):
     """What this node may reach. Peers name the addresses that it calls, so this is a guard against them."""
 
@@ -232,6 +293,51 @@ class Credentials(Section):
         description="The VC API on the management listener, under /vc. token: with the management token. "
         "open: without, for interoperability suites. off: not there.",
     )
+    profile: Literal["strict", "edc", "catena-x"] = Field(
+        "strict",
+        description="How the data space speaks the Decentralized Claims Protocol. strict: as specified. edc, "
+        "catena-x: with what Eclipse connectors and Catena-X do otherwise.",
+    )
+    authority: Did | None = Field(
+        None,
+        description="The DID of the data space's authority: an issuer believed for every type of credential, "
+        "and asked at start for those in require that are missing here. `anode init --join` sets it.",
+        examples=["did:web:authority.example"],
+    )
+    trusted: dict[str, tuple[Did, ...]] = Field(
+        default_factory=dict,
+        strict=False,
+        description="Other issuers that are believed, by credential type: {MembershipCredential: [did:web:"
+        "issuer.example]}. Read again on SIGHUP, as authority, require and present are.",
+    )
+    require: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="Types of credentials that every participant must present, such as "
+        "[MembershipCredential].",
+    )
+    present: tuple[str, ...] = Field(
+        (),
+        strict=False,
+        description="Types of our credentials that participants we speak to may read, besides those in "
+        "require and those that a policy in play names.",
+    )
+    lifetime: Duration = Field(
+        300.0,
+        description="How long a presentation, or a status list, is used before it is asked for again: a "
+        "revoked credential is shut out within this time.",
+    )
+    issue: FilePath | None = Field(
+        None,
+        description="YAML file that says which credentials this node issues, and to whom.",
+        examples=["issuer.yaml"],
+    )
+    clients: FilePath | None = Field(
+        None,
+        description="File of programs that may get tokens in this participant's name, such as a connector "
+        "whose wallet this node is: a line `id secret` for each. Only its owner may read it.",
+        examples=["token-clients"],
+    )
 
 
 class Limits(Section):
@@ -259,8 +365,11 @@ class Config(Section):
     management: Management = Field(
         default_factory=Management, description="The listener for the operator. A token is always asked for."
     )
-    keys: FilePath = Field(
-        Path("keys"), description="Folder of the private keys. Only its owner may read them."
+    keys: Keys = Field(default_factory=Keys, description="The participant's keys, in files.")
+    pkcs11: Pkcs11 = Field(
+        default_factory=Pkcs11,
+        description="A PKCS #11 token (HSM, smart card, SoftHSM) where the participant's keys are made and "
+        "stay.",
     )
     store: FilePath = Field(
         Path("anode.sqlite"),
@@ -343,7 +452,7 @@ def _explain(error: ErrorDetails) -> str:
         "string_too_short": "some text",
         "string_too_long": f"at most {context.get('max_length')} characters",
         "greater_than": f"more than {context.get('gt'):g}" if kind == "greater_than" else "",
-        "greater_than_equal": f"at least {context.get('ge')}",
+        "greater_than_equal": f"at least {context.get('ge'):g}" if kind == "greater_than_equal" else "",
         "less_than_equal": f"at most {context.get('le'):g}" if kind == "less_than_equal" else "",
         "literal_error": f"one of {context.get('expected')}".replace("'", ""),
         "expected": str(context.get("what")),

@@ -5,49 +5,70 @@ transport, a clock and an identity can be handed in, which is how the simulator 
 kits run whole nodes.
 """
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from connector.config import Config, Limits
+from connector.dcp.profiles import PROFILES, Deviation, Profile
+from connector.dcp.trust import ANY, Trust
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
-from connector.errors import LocalProtocolError, NotFound, Unavailable
-from connector.flows import ids, negotiate, older_proofs, transfer
+from connector.errors import AnodeError, LocalProtocolError, NotFound, Unavailable
+from connector.flows import ids, issuable, negotiate, older_proofs, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
-from connector.flows.clock import Clock
-from connector.flows.credentials import Credentials, Issuer, key_issuer
+from connector.flows.claims import Presentations
+from connector.flows.clock import Clock, pause
+from connector.flows.credentials import Credentials
 from connector.flows.data import DataPlane
 from connector.flows.deliver import Courier
 from connector.flows.events import Events
 from connector.flows.exchange import Conduct, Exchange, Reaction
-from connector.flows.identify import Identity, SelfIssued
+from connector.flows.identify import Caller, Identity, SelfIssued
+from connector.flows.issue import CredentialIssuer
+from connector.flows.needs import Needs
 from connector.flows.negotiate import Negotiation, Negotiations
 from connector.flows.older_proofs import OlderProofs
+from connector.flows.own_keys import OwnKeys
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
+from connector.flows.schemas import MAX_BYTES as SCHEMA_BYTES
+from connector.flows.schemas import Schemas
 from connector.flows.sources import Sources
 from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
 from connector.flows.verify import Verifier
+from connector.flows.wallet import Wallet
 from connector.flows.workers import Workers
 from connector.odrl import authoring
+from connector.odrl.operands import NO_CLAIMS, Claims
 from connector.peers.client import Client, Transport
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
 from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
-from connector.vc import keys
+from connector.vc import keystore
+
+_log = logging.getLogger(__name__)
 
 _FETCH = 10.0
-"""Seconds that fetching a status list may take."""
+"""Seconds that fetching a status list, or a schema, may take."""
 _LIST_BYTES = 2 << 20
+_LIST_TYPES = ("application/vc+jwt, application/jwt, application/vc, application/json", "application/vc+jwt")
+"""What status lists are asked for as; issuers of Eclipse's take one type alone, and answer 415 to more."""
+_SCHEMA_TYPES = ("application/schema+json, application/vc+jwt, application/vc, application/json",)
 
+CREDENTIAL_SERVICE = "/dcp/credential-service"
+ISSUER_SERVICE = "/dcp/issuer-service"
+"""Paths of the claims protocol's services below the public URL."""
 _REFRESH_LIFETIME = 30 * 86_400.0
 """Seconds a refresh token lives: long, since every use needs the consumer's signature as well."""
 
@@ -59,6 +80,7 @@ class Parts:
     clock: Clock | None = None
     transport: Transport | None = None
     identity: Identity | None = None
+    profile: Profile | None = None
     negotiate: Reaction | None = None
     transfer: Reaction | None = None
     new_id: Callable[[], str] | None = None
@@ -68,9 +90,13 @@ class Parts:
 class Node:
     """A running node without its listeners. `start()` it inside an event loop, `close()` it at the end."""
 
-    def __init__(self, config: Config, parts: Parts | None = None) -> None:
+    def __init__(
+        self, config: Config, parts: Parts | None = None, reread: Callable[[], Config] | None = None
+    ) -> None:
+        """`reread` gives the settings as they are now, for `reload`."""
         parts = parts or Parts()
         self.config = config
+        self._reread = reread or (lambda: config)
         self.participant = config.participant.did
         self.address = f"{config.public.url.rstrip('/')}/dsp"
         """Base URL of our protocol endpoints: what we give as callback address."""
@@ -85,23 +111,44 @@ class Node:
         self.upstream = Client(Egress("any"))
         transport = parts.transport or self.client
         self.resolver = DidResolver(
-            transport, "http" if config.network.reach == "loopback" else "https", self.clock.now
+            transport,
+            "http" if config.network.reach == "loopback" else "https",
+            self.clock.now,
+            own=lambda did: self.did_document() if did == self.participant and self.keys else None,
         )
-        self.key = None if parts.identity else keys.load(config.keys, self.participant)
-        self.identity = parts.identity or SelfIssued(
-            self.participant, _some(self.key), self.resolver, self.clock.now
+        self.profile = parts.profile or PROFILES[config.credentials.profile]
+        self.trust = _trust(config)
+        self.keys = None if parts.identity else OwnKeys(keystore.configured(config), self.clock.now)
+        self.own = (
+            None
+            if self.keys is None
+            else SelfIssued(
+                self.participant,
+                self.keys.key,
+                self.resolver,
+                self.clock.now,
+                profile=self.profile,
+                shows=self._shows,
+            )
         )
+        """How we prove who we are, unless something else was handed in for that."""
+        self.identity: Identity = parts.identity or _some(self.own)
 
         self.db = Database(config.store)
         self.events = Events()
         self.tasks = Tasks()
         self.audit = Audit(Path(f"{config.store}.audit.jsonl"), self.clock)
+        self.credentials, self.verifier = self._credentials(transport)
+        self.presentations, self.wallet, self.issuer = self._claims(transport, new_id)
         policies = authoring.load(config.policies)
-        self.catalog = Catalog(self.db, self.clock, self.participant, self.address, policies)
+        self.catalog = Catalog(self.db, self.clock, self.participant, self.address, policies, self._claims_of)
         self.sources = Sources(self.db)
         self.publisher = Publisher(self.db, self.clock, self.catalog, self.sources)
         agreed = Policies()
-        self.data = DataPlane(self.db, self.clock, self.audit, agreed, self._end_transfer)
+        self.needs = Needs(self.db, self.catalog, agreed)
+        self.data = DataPlane(
+            self.db, self.clock, self.audit, agreed, self._end_transfer, self.tasks, self.presentations
+        )
         endpoint = DataEndpoint(
             f"{config.public.url.rstrip('/')}/data",
             f"{config.public.url.rstrip('/')}/data/refresh",
@@ -114,7 +161,7 @@ class Node:
             self.data.cut,
             self.data.watch,
             new_id,
-            parts.transfer or transfer.policy_reaction(agreed),
+            parts.transfer or transfer.policy_reaction(agreed, self._claims_of),
         )
         negotiation = Negotiation(
             self.participant,
@@ -145,11 +192,11 @@ class Node:
             delivery.first_retry,
             delivery.longest_retry,
             parts.jitter or random.Random(),  # noqa: S311  # spreads retries, guards nothing
+            self.needs.of_process if self.wallet is not None else lambda _: frozenset(),
         )
         self.negotiations = Negotiations(self.exchange)
         self.transfers = Transfers(self.exchange)
         self.peers = Peers(transport, self.identity, self.resolver, self.db)
-        self.credentials, self.verifier = self._credentials(transport)
         self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers)
 
     async def start(self) -> None:
@@ -157,10 +204,16 @@ class Node:
         await self.publisher.files(self.config.catalog)
         self.data.start()
         self.courier.start()
+        if self.issuer is not None:
+            self.issuer.start()
+        if self.wallet is not None and self.config.credentials.authority is not None:
+            self.tasks.run(self._join(self.wallet, self.config.credentials.authority))
 
     async def close(self) -> None:
         """Stop. Nothing that was acknowledged or promised is lost: it is in the store."""
         self.events.close()
+        if self.issuer is not None:
+            self.issuer.close()
         await self.courier.close()
         await self.tasks.close()
         await self.client.close()
@@ -169,17 +222,88 @@ class Node:
         await self.verifier.close()
         await self.db.close()
         self.audit.close()
+        if self.keys is not None:
+            self.keys.close()
+
+    def reload(self) -> None:
+        """Read anew what may change while the node runs: its keys, and whom it believes.
+
+        Of the settings these count: credentials.authority, trusted, require and present. Raises InvalidFile
+        if something is wrong with any of it; then what held before goes on to hold.
+        """
+        trust = _trust(self._reread())
+        if self.keys is not None:
+            self.keys.reload()
+        self.trust = trust
+        if self.presentations is not None:
+            self.presentations.forget()
+
+    async def prove(self, caller: Caller, types: frozenset[str] = frozenset()) -> None:
+        """See that what policies ask of a caller is known. Raises as `Presentations.ensure`."""
+        if self.presentations is not None:
+            await self.presentations.ensure(caller, types)
+
+    async def _join(self, wallet: Wallet, authority: str) -> None:
+        """Ask the data space's authority for what everybody needs, until it answers."""
+        delivery, wait = self.config.delivery, self.config.delivery.first_retry
+        while True:
+            try:
+                await wallet.join(authority, self.trust.required)
+            except Unavailable:
+                await pause(self.clock, wait)
+                wait = min(delivery.longest_retry, 2 * wait)
+            except AnodeError as wrong:
+                _log.warning("%s gives this participant no credentials: %s", authority, wrong)
+                return
+            else:
+                return
+
+    def _claims_of(self, participant: str) -> Claims:
+        return NO_CLAIMS if self.presentations is None else self.presentations.of(participant)
+
+    def _shows(self, types: frozenset[str]) -> frozenset[str]:
+        """What of our credentials a peer may read, when policies in play name these types."""
+        return frozenset() if self.wallet is None else (types | self.trust.shown) & self.wallet.types
+
+    def _claims(
+        self, transport: Transport, new_id: Callable[[], str]
+    ) -> tuple[Presentations | None, Wallet | None, CredentialIssuer | None]:
+        """The three roles of the claims protocol: verifier, holder, issuer."""
+        if self.own is None or self.keys is None:
+            return None, None, None
+        settings, now, url = self.config.credentials, self.clock.now, self.config.public.url.rstrip("/")
+        shared = (self.own, self.resolver, transport)
+        presentations = Presentations(
+            *shared, self.verifier, self.db, now, lambda: self.trust, self.profile, settings.lifetime
+        )
+        wallet = Wallet(
+            *shared, self.keys.key, self.verifier, self.db, now, new_id, lambda: self.trust, self.profile
+        )
+        issuer = CredentialIssuer(
+            *shared,
+            next(name for name, kind in self.keys.names.items() if kind == "P-256"),
+            f"{url}{ISSUER_SERVICE}",
+            issuable.load(settings.issue) if settings.issue is not None else {},
+            self.credentials,
+            self.db,
+            self.clock,
+            self.tasks,
+            new_id,
+            self.config.delivery,
+            self.profile,
+        )
+        return presentations, wallet, issuer
 
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
-        issuers = {name: key_issuer(key) for name, key in keys.load_issuers(self.config.keys).items()}
-        if self.key is not None:
-            issuers[self.key.name] = Issuer(self.participant, self.key.kid, self.key.private)
+        issuers = self.keys.issuers if self.keys else {}
 
-        async def fetch(url: str) -> bytes:
-            accept = {"accept": "application/vc+jwt, application/vc, application/json"}
-            answer = await transport.request(
-                "GET", url, headers=accept, timeout=_FETCH, max_bytes=_LIST_BYTES
-            )
+        async def fetched(url: str, types: tuple[str, ...], max_bytes: int) -> bytes:
+            for accept in types:
+                answer = await transport.request(
+                    "GET", url, headers={"accept": accept}, timeout=_FETCH, max_bytes=max_bytes
+                )
+                if answer.status not in (406, 415):
+                    break
             if answer.status != 200:
                 raise Unavailable(f"{url} answered {answer.status}")
             return answer.body
@@ -188,20 +312,34 @@ class Node:
             self.db,
             self.clock.now,
             f"{self.config.public.url.rstrip('/')}/status",
-            {name: issuer.did for name, issuer in issuers.items()},
-            fetch,
+            self.keys.dids if self.keys else {},
+            partial(fetched, types=_LIST_TYPES, max_bytes=_LIST_BYTES),
+            lifetime=self.config.credentials.lifetime,
+            demands=self.profile.lists,
         )
         workers = Workers()
-        own = {issuer.method: issuer.private.public_key() for issuer in issuers.values()}
         older = OlderProofs(Workers(number=1, program=older_proofs.PROGRAM))
-        verifier = Verifier(workers, self.resolver.resolve, self.clock.now, statuses, own, older_proofs=older)
+        schemas = Schemas(
+            workers, self.clock.now, partial(fetched, types=_SCHEMA_TYPES, max_bytes=SCHEMA_BYTES)
+        )
+        verifier = Verifier(
+            workers,
+            self.resolver.resolve,
+            self.clock.now,
+            statuses,
+            schemas,
+            older_proofs=older,
+            relationships=not self.profile.has(Deviation.NO_RELATIONSHIPS),
+            loose_shape=self.profile.has(Deviation.LOOSE_SHAPE),
+        )
         return Credentials(issuers, workers, self.clock.now, statuses), verifier
 
-    def did_document(self) -> dict[str, object]:
-        """Our DID document, for `/.well-known/did.json` or the DID's path."""
-        if self.key is None:
+    def did_document(self) -> dict[str, Any]:
+        """Our DID document, for `/.well-known/did.json` or the DID's path. Raises NotFound."""
+        if self.keys is None:
             raise NotFound("This node has no DID document.")
-        return did_web.document(self.participant, [self.key], self.config.public.url)
+        services = did_web.services(self.config.public.url, self.config.participant.services)
+        return did_web.document(self.participant, self.keys.methods(), services)
 
     async def refresh(self, participant: str, refresh_token: str) -> tuple[str, str, float]:
         """New tokens for a transfer: access token, refresh token, seconds of the first."""
@@ -222,6 +360,15 @@ class Node:
             return None  # it is ending already, or the node is
 
 
-def _some(key: keys.Key | None) -> keys.Key:
-    assert key is not None  # noqa: S101  # loaded just above when no identity was handed in
-    return key
+def _some(own: SelfIssued | None) -> SelfIssued:
+    assert own is not None  # noqa: S101  # made just above when no identity was handed in
+    return own
+
+
+def _trust(config: Config) -> Trust:
+    """Whom the settings say to believe."""
+    settings = config.credentials
+    issuers = {type_: tuple(dids) for type_, dids in settings.trusted.items()}
+    if settings.authority is not None:
+        issuers[ANY] = (settings.authority, *issuers.get(ANY, ()))
+    return Trust(issuers, frozenset(settings.require), frozenset(settings.present))

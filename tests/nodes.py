@@ -12,7 +12,7 @@ from aiohttp import web
 
 from connector import config as settings
 from connector.node import Node, Parts
-from connector.vc import did, keys
+from connector.vc import did, keystore
 from connector.web import public
 
 TOKEN = "token-for-tests-" * 3
@@ -64,10 +64,12 @@ def prepare(
     }
     path = folder / "anode.yaml"
     path.write_text(yaml.safe_dump(values))
-    if not any((folder / "keys").iterdir()):
-        keys.save(keys.generate(participant), folder / "keys")
-    (folder / "management.token").write_text(TOKEN)
-    (folder / "management.token").chmod(0o600)
+    for name in ("management.token", "keys.passphrase"):
+        (folder / name).write_text(TOKEN)
+        (folder / name).chmod(0o600)
+    kept = keystore.configured(settings.load(path))
+    kept.complete(0.0)
+    kept.close()
     return path
 
 

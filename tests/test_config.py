@@ -37,7 +37,10 @@ def test_defaults(tmp_path: Path) -> None:
     assert (loaded.public.host, loaded.public.port) == ("127.0.0.1", 8080)
     assert (loaded.management.host, loaded.management.port) == ("127.0.0.1", 8081)
     assert loaded.management.token_file == tmp_path / "management.token"
-    assert (loaded.keys, loaded.store) == (tmp_path / "keys", tmp_path / "anode.sqlite")
+    assert loaded.keys.folder == tmp_path / "keys"
+    assert loaded.keys.passphrase_file == tmp_path / "keys.passphrase"
+    assert (loaded.keys.announced, loaded.keys.overlap) == (300, 86400)
+    assert (loaded.pkcs11.module, loaded.store) == (None, tmp_path / "anode.sqlite")
     assert (loaded.catalog, loaded.policies) == ((tmp_path / "catalog",), (tmp_path / "policies",))
     assert loaded.network.reach == "internet"
     assert loaded.delivery == config.Delivery(first_retry=0.5, longest_retry=300, deadline=86400)
@@ -63,7 +66,7 @@ network: {reach: moon}
 delivery: {deadline: soon, first_retry: 0}
 limits: 3
 catalog: data
-keys: [a]
+store: [a]
 token_lifetime: 5m
 """
     assert reasons(tmp_path, text) == [
@@ -82,7 +85,7 @@ token_lifetime: 5m
         "anode.yaml:13: delivery.first_retry: expected more than 0; it is 0",
         "anode.yaml:14: limits: expected a mapping of keys to values; it is 3",
         'anode.yaml:15: catalog: expected a list, such as [a, b]; it is "data"',
-        "anode.yaml:16: keys: expected the path of a file or folder; it is ['a']",
+        "anode.yaml:16: store: expected the path of a file or folder; it is ['a']",
         'anode.yaml:17: unknown key "token_lifetime"; did you mean data.token_lifetime?',
     ]
 
@@ -262,3 +265,51 @@ def test_import_is_light() -> None:
     code = "import sys, connector.config; print(*{'aiohttp', 'cryptography', 'asyncio'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_keys_and_services(tmp_path: Path) -> None:
+    """Folder, passphrase, spans, token and services elsewhere are set where they belong."""
+    text = """\
+participant: {did: "did:web:a.example", name: A, services: {DataService: "https://edc.example/dsp/"}}
+public: {url: "https://a.example"}
+keys: {folder: /srv/keys, passphrase_file: /run/credentials/anode/keys, announced: 10m, overlap: 7 days}
+pkcs11: {module: /usr/lib/hsm.so, token: anode, pin_file: /run/pin}
+"""
+    loaded = config.load(write(tmp_path, text))
+    assert loaded.participant.services == {"DataService": "https://edc.example/dsp"}
+    assert loaded.keys.passphrase_file == Path("/run/credentials/anode/keys")
+    assert (loaded.keys.announced, loaded.keys.overlap) == (600, 7 * 86400)
+    assert (loaded.pkcs11.module, loaded.pkcs11.token) == (Path("/usr/lib/hsm.so"), "anode")
+    assert loaded.pkcs11.pin_file == Path("/run/pin")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("keys: {passphrase_file: keys/secret}", "keys: expected a file outside of keys.folder"),
+        ("keys: {overlap: 1m}", "keys.overlap: expected at least 600; it is 60"),
+        ("keys: folder", 'keys: expected a mapping of keys to values; it is "folder"'),
+        ("pkcs11: {module: /usr/lib/hsm.so}", "pkcs11: expected module and token, or neither"),
+        ("pkcs11: {token: anode}", "pkcs11: expected module and token, or neither"),
+        ("pkcs11: {pin: 1234}", 'unknown key "pin" in pkcs11'),
+    ],
+)
+def test_keys_that_can_not_be(tmp_path: Path, line: str, reason: str) -> None:
+    """A passphrase among the keys, an overlap shorter than caches live, half a token: each is told."""
+    (found,) = reasons(tmp_path, MINIMAL + line)
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("services", "reason"),
+    [
+        ("{dataService: https://a.example}", "participant.services.dataService"),
+        ("{DataService: ftp://a.example}", "participant.services.DataService: expected an address"),
+        ("https://a.example", "participant.services: expected"),
+    ],
+)
+def test_services_that_are_none(tmp_path: Path, services: str, reason: str) -> None:
+    """A service has a type, which begins with a capital letter, and an address."""
+    text = MINIMAL.replace("name: Cathodes}", f"name: Cathodes, services: {services}}}")
+    (found,) = reasons(tmp_path, text)
+    assert reason in found

@@ -86,6 +86,16 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "import": ("policy:import_", "Turn ODRL or Catena-X policies into YAML."),
         },
     ),
+    "key": (
+        "The participant's keys.",
+        {
+            "list": ("key:list_keys", "List the keys: which signs, which still speaks, which is past."),
+            "rotate": ("key:rotate", "Make new keys; the old ones go on for a while."),
+            "retire": ("key:retire", "Take back a key that may be in wrong hands."),
+            "add": ("key:add", "Make a key that issues credentials under a did:key of its own."),
+            "encrypt": ("key:encrypt", "Encrypt the files of keys that stand there in the clear."),
+        },
+    ),
     "config": (
         "Look at the settings.",
         {

@@ -24,7 +24,7 @@ from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
 from connector.store.database import quick_check
 from connector.vc import did as did_web
-from connector.vc import keys
+from connector.vc import keyring, keys, keystore, multikey
 from connector.web.guard import read_token
 
 _LITTLE_SPACE, _NO_SPACE = 1 << 30, 64 << 20
@@ -109,17 +109,35 @@ def _token(config: Config) -> Finding:
 
 
 def _key(config: Config) -> Finding:
+    folder = config.keys.folder
     try:
-        key = keys.load(config.keys, config.participant.did)
-    except InvalidFile as wrong:
+        held = _signing(config)
+        clear = keys.unencrypted(folder)
+    except (InvalidFile, Unavailable) as wrong:
         return Finding(
             "keys", "wrong", str(wrong), "restore it from a backup, or `anode init` if it never was"
         )
-    mode = stat.S_IMODE(config.keys.stat().st_mode)
+    mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & 0o022:
-        mend = f"chmod 700 {config.keys}"
-        return Finding("keys", "wrong", f"others may replace keys in {config.keys} (mode {mode:04o})", mend)
-    return Finding("keys", "ok", key.kid)
+        mend = f"chmod 700 {folder}"
+        return Finding("keys", "wrong", f"others may replace keys in {folder} (mode {mode:04o})", mend)
+    if clear:
+        which = ", ".join(path.name for path in clear)
+        return Finding("keys", "warning", f"not encrypted: {which}", "anode key encrypt")
+    if len(held) < len(keys.FIRST):
+        return Finding("keys", "warning", "there is no Ed25519 key to sign documents with", "anode init")
+    return Finding("keys", "ok", ", ".join(f"{key.kid} ({kind})" for kind, key in held.items()))
+
+
+def _signing(config: Config) -> dict[multikey.Kind, keys.Key]:
+    """The keys that sign now, by kind; each has been opened."""
+    store = keystore.configured(config)
+    try:
+        ring, now = store.ring(), time.time()
+        entries = {kind: keyring.signing(ring, kind, now) for kind in keys.FIRST}
+        return {kind: store.key(entry) for kind, entry in entries.items() if entry is not None}
+    finally:
+        store.close()
 
 
 def _files(config: Config) -> Finding:
@@ -201,16 +219,19 @@ async def _did_document(config: Config, client: Client, *, running: bool) -> Fin
     scheme: Literal["http", "https"] = "http" if config.network.reach == "loopback" else "https"
     try:
         document = await DidResolver(client, scheme, time.time).resolve(did)
-        key = keys.load(config.keys, did)
+        key = _signing(config)["P-256"]
         published = did_web.verification_key(document, did, key.kid, None)
-        endpoint = did_web.service_endpoint(document, "DataService")
+        expected = did_web.services(config.public.url, config.participant.services)[0]
+        endpoint = did_web.service_endpoint(document, expected.type)
     except AnodeError as problem:
         mend = f"{did_web.document_url(did, scheme)} must lead to this node"
         return Finding("DID document", "wrong", str(problem), mend)
-    if published.public_numbers() != key.private.public_key().public_numbers():
-        mend = "use the key that is published, or publish this one: restart the node"
-        return Finding("DID document", "wrong", f"it publishes another key than {config.keys} holds", mend)
-    if not endpoint.startswith(config.public.url):
+    if published != key.signer.public:
+        mend = "use the key that is published, or publish this one: restart the node, or send it SIGHUP"
+        return Finding(
+            "DID document", "wrong", f"it publishes another key than {config.keys.folder} holds", mend
+        )
+    if endpoint != expected.endpoint:
         mend = "make participant.did and public.url those of one node"
         return Finding("DID document", "wrong", f"it sends peers to {endpoint}", mend)
     return Finding("DID document", "ok", "it is found, with our key and our address")

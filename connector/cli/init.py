@@ -3,6 +3,7 @@
 import os
 import secrets
 import shlex
+import time
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from connector.cli.output import COMMON, Common
 from connector.cli.template import render
 from connector.config import Config, is_loopback, load
 from connector.errors import InvalidFile
-from connector.vc import keys
+from connector.vc import keystore
 from connector.vc.did import did_for
 
 _LOCAL = "http://localhost:8080"
@@ -32,6 +33,8 @@ everyone-90-days:
 _IGNORED = """\
 # Secrets and state: never in version control.
 /keys/
+/keys.passphrase
+/*.pin
 /management.*
 /*.sqlite*
 """
@@ -113,11 +116,12 @@ def _values(public_url: str | None, *, local: bool, name: str | None) -> dict[st
 
 def complete(config: Config, path: Path, made: list[str]) -> None:
     """Make what the settings name and is not there yet."""
-    if not (config.keys / f"{keys.FIRST_KEY}.pem").exists():
-        made.append(output.shown(keys.save(keys.generate(config.participant.did), config.keys)))
-    if not config.management.token_file.exists():
-        config.management.token_file.parent.mkdir(parents=True, exist_ok=True)
-        _write(config.management.token_file, secrets.token_urlsafe(32) + "\n", made, mode=0o600)
+    for file in (config.keys.passphrase_file, config.management.token_file):
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _write(file, secrets.token_urlsafe(32) + "\n", made, mode=0o600)
+    kept = keystore.configured(config).complete(time.time())
+    made += [output.shown(one) if isinstance(one, Path) else one for one in kept]
     for place in (*config.catalog, *config.policies):
         if not place.exists() and not place.suffix:
             place.mkdir(parents=True)

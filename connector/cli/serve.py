@@ -17,9 +17,10 @@ from connector.cli import output
 from connector.cli.api import address_file
 from connector.cli.output import COMMON, Common
 from connector.config import Config
-from connector.errors import InvalidFile
+from connector.errors import AnodeError, InvalidFile
 from connector.node import Node
 from connector.store.lock import owned
+from connector.vc import keys
 from connector.web import management, public
 
 _log = logging.getLogger("connector")
@@ -35,7 +36,7 @@ def serve(
     ] = False,
     common: Common = COMMON,
 ) -> int:
-    """Run the node until it gets SIGTERM or SIGINT (Ctrl-C). Its log goes to stderr.
+    """Run the node until it gets SIGTERM or SIGINT (Ctrl-C). Its log goes to stderr. SIGHUP reads keys anew.
 
     One line on stdout says when it is ready. What is under way goes on when the node is started again.
     """
@@ -52,7 +53,9 @@ async def _run(config: Config, common: Common, *, verbose: bool) -> None:
     stop = asyncio.Event()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_, stop.set)
-    node = Node(config)
+    node = Node(config, reread=common.settings)
+    _warn(config)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, node)
     runners: list[web.AppRunner] = []
     address = address_file(config)
     try:
@@ -81,6 +84,23 @@ async def _run(config: Config, common: Common, *, verbose: bool) -> None:
         node.events.close()  # ends the streams that listen to them
         await asyncio.gather(*(runner.cleanup() for runner in runners))
         await node.close()
+
+
+def _warn(config: Config) -> None:
+    if clear := keys.unencrypted(config.keys.folder):
+        names = ", ".join(path.name for path in clear)
+        _log.warning("keys are not encrypted: %s; run `anode key encrypt`", names)
+
+
+def _reload(node: Node) -> None:
+    """What SIGHUP does. A mistake is told, and what held before holds."""
+    try:
+        node.reload()
+    except AnodeError as wrong:
+        for reason in wrong.reasons:
+            _log.error("not read anew: %s", reason)
+    else:
+        _log.warning("read anew: keys, and whom this node believes")
 
 
 def _tell(address: Path, url: str) -> None:

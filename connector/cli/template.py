@@ -61,8 +61,12 @@ def text(value: Any, field: FieldInfo) -> str:
         return size_text(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(map(str, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {text(part, field)}" for key, part in value.items()) + "}"
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(one)}" for key, one in value.items()) + "}"
     if value is None:
         return "null"
     if isinstance(value, bool):

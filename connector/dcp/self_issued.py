@@ -1,11 +1,11 @@
-"""Self-issued ID tokens: what is in one, and which are to be believed.
+"""Self-issued ID tokens and the access tokens inside them: what is in one, and which are to be believed.
 
 Decentralized Claims Protocol 1.0.1, "Self-Issued ID Tokens". The signature, and whether a `jti` was used
 before, are checked by who calls (`flows/identify`): the first needs the sender's DID document, the second
 a memory.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from connector.errors import Untrusted
@@ -21,22 +21,60 @@ LEEWAY = 5
 _MAX_JTI = 256
 
 
+ACCESS_LIFETIME = 300
+"""Seconds that our access tokens live: a verifier asks within moments, and once more when a peer is slow."""
+
+
 class Statement(NamedTuple):
-    """What a sound token says: who (a DID), its one-time id, issued and expires in epoch seconds."""
+    """What a sound token says: who (a DID), its one-time id, issued and expires in epoch seconds.
+
+    `token` is the access token in it, by which its sender's credentials can be asked for.
+    """
 
     did: str
     jti: str
     iat: float
     exp: float
+    token: str | None = None
 
 
-def claims(did: str, audience: str, now: float, jti: str, lifetime: int = LIFETIME) -> dict[str, Any]:
+def claims(
+    did: str, audience: str, now: float, jti: str, lifetime: int = LIFETIME, token: str | None = None
+) -> dict[str, Any]:
     """The claims by which `did` proves itself to `audience` (both DIDs), once, within `lifetime` seconds.
 
     There is no `nbf`: it adds nothing to `iat` but one more way for two clocks to disagree.
     """
     issued = int(now)
-    return {"iss": did, "sub": did, "aud": audience, "iat": issued, "exp": issued + lifetime, "jti": jti}
+    stated = {"iss": did, "sub": did, "aud": audience, "iat": issued, "exp": issued + lifetime, "jti": jti}
+    return stated if token is None else {**stated, "token": token}
+
+
+def access_claims(did: str, bearer: str, scopes: Sequence[str], now: float) -> dict[str, Any]:
+    """The claims of an access token ("Verifiable Presentation Access Token"): from `did` to itself.
+
+    Only `bearer`, proving itself by a token of its own, can use it, and for these scopes.
+    """
+    issued = int(now)
+    times = {"iat": issued, "exp": issued + ACCESS_LIFETIME}
+    return {"iss": did, "aud": did, "sub": bearer, "scope": " ".join(scopes), **times}
+
+
+def check_access(claims: Mapping[str, Any], own_did: str, bearer: str, now: float) -> list[str]:
+    """The scopes of an access token of ours that `bearer` shows. Raises Untrusted.
+
+    Its signature must be checked too: with our own keys.
+    """
+    if claims.get("iss") != own_did or claims.get("aud") != own_did:
+        raise Untrusted("the access token (token) is not one that this participant has given out")
+    if claims.get("sub") != bearer:
+        raise Untrusted(f"the access token (token) was given to another participant than {shown(bearer)}")
+    if _time(claims, "exp") <= now:
+        raise Untrusted("the access token (token) has expired; it comes anew with each request of ours")
+    scope = claims.get("scope")
+    if not isinstance(scope, str):
+        raise Untrusted("the access token (token) has no scope")
+    return scope.split()
 
 
 def check(
@@ -60,6 +98,9 @@ def check(
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI:
         raise Untrusted(f"the token's jti must be a string of 1 to {_MAX_JTI} characters")
+    token = claims.get("token")
+    if token is not None and (not isinstance(token, str) or not token):
+        raise Untrusted("the token's access token (token) must be a string that is not empty")
     iat, exp = _time(claims, "iat"), _time(claims, "exp")
     if exp + leeway <= now:
         raise Untrusted(f"the token expired {now - exp:.0f} s ago; sign a new one for each request")
@@ -71,7 +112,7 @@ def check(
         raise Untrusted(f"the token lives for {exp - iat:.0f} s; {max_lifetime:.0f} s is the most")
     if "nbf" in claims and (nbf := _time(claims, "nbf")) > now + leeway:
         raise Untrusted(f"the token is valid only in {nbf - now:.0f} s (nbf); check both clocks")
-    return Statement(did, jti, iat, exp)
+    return Statement(did, jti, iat, exp, token)
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import gzip
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from connector.odrl import canonical
 from connector.odrl.authoring import Authored
 from connector.odrl.compile import Compiled, Decision, compile_policy
 from connector.odrl.model import Policy, to_document
-from connector.odrl.operands import Facts
+from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import catalog as rows
 from connector.store.database import Database, Transaction
 
@@ -44,15 +44,19 @@ class Terms:
     data: Mapping[str, tuple[str, ...]]
     """Properties, by name, of which a dataset must have one value each to be offered so."""
 
-    def visible_to(self, participant: str, now: float) -> bool:
-        """Whether the participant sees offers under this policy now."""
-        facts = Facts(now, participant, now, phase="catalog")
-        seen = self.access.decide(facts._replace(action="access"))
-        return seen.permitted and self.contract.possible(facts)
+    def visible_to(self, participant: str, now: float, claims: Claims) -> bool:
+        """Whether the participant sees offers under this policy now.
 
-    def decide(self, participant: str, now: float) -> Decision:
+        What the contract wants proved needs no proof yet: the offer is how one learns what to bring.
+        """
+        facts = Facts(now, participant, now, phase="catalog")
+        if not self.contract.possible(facts):
+            return False
+        return self.access.decide(facts._replace(action="access", claims=claims)).permitted
+
+    def decide(self, participant: str, now: float, claims: Claims) -> Decision:
         """Whether an agreement made now would allow use now."""
-        return self.contract.decide(Facts(now, participant, now))
+        return self.contract.decide(Facts(now, participant, now, claims=claims))
 
     def rules(self) -> dict[str, Any]:
         """The policy's rules as ODRL."""
@@ -98,12 +102,28 @@ class Catalog:
     """The catalog of one node."""
 
     def __init__(
-        self, db: Database, clock: Clock, participant: str, address: str, policies: Mapping[str, Authored]
+        self,
+        db: Database,
+        clock: Clock,
+        participant: str,
+        address: str,
+        policies: Mapping[str, Authored],
+        claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     ) -> None:
         self._db, self._clock, self._address = db, clock, address
+        self.claims = claims
+        """What is known of a participant's claims."""
         self._parts = dcat.Parts(participant, address)
         self.terms = {name: _terms(name, authored) for name, authored in policies.items()}
         self._pages: OrderedDict[tuple[Any, ...], CatalogPage] = OrderedDict()
+        self.asks: frozenset[str] = frozenset().union(*(t.access.credentials for t in self.terms.values()))
+        """Credentials that who looks at the catalog may be asked for."""
+
+    def needs(self, dataset_id: str) -> frozenset[str]:
+        """Credentials that who wants this dataset may be asked for."""
+        stored = rows.dataset(self._db.read, dataset_id)
+        terms = [t for n in (stored.policies if stored else ()) if (t := self.terms.get(n)) is not None]
+        return frozenset().union(*(t.access.credentials | t.contract.credentials for t in terms))
 
     def changed(self) -> None:
         """Datasets were published or withdrawn."""
@@ -171,16 +191,19 @@ class Catalog:
     ) -> tuple[rows.Stored, list[Terms]]:
         stored = rows.dataset(connection, dataset_id)
         names = stored.policies if stored is not None else ()
+        claims = self.claims(participant)
         visible = [
-            t for n in names if (t := self.terms.get(n)) is not None and t.visible_to(participant, now)
+            t
+            for n in names
+            if (t := self.terms.get(n)) is not None and t.visible_to(participant, now, claims)
         ]
         if stored is None or not visible:
             raise NotFound(f"No dataset {dataset_id} is offered to {participant} here.")
         return stored, visible
 
     def _visible(self, participant: str) -> list[str]:
-        now = self._clock.now()
-        return [name for name, terms in self.terms.items() if terms.visible_to(participant, now)]
+        now, claims = self._clock.now(), self.claims(participant)
+        return [name for name, terms in self.terms.items() if terms.visible_to(participant, now, claims)]
 
 
 def _terms(name: str, authored: Authored) -> Terms:

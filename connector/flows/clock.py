@@ -3,8 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
+
+from connector.vc.dates import iso
+
+__all__ = ["Clock", "Handle", "iso"]
 
 
 class Handle(Protocol):
@@ -26,6 +29,11 @@ class Clock:
         return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), call)
 
 
-def iso(epoch: float) -> str:
-    """An instant as xsd:dateTime in UTC, seconds precise."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+async def pause(clock: Clock, seconds: float) -> None:
+    """Come back after so many seconds of this clock."""
+    over = asyncio.Event()
+    handle = clock.call_at(clock.now() + seconds, over.set)
+    try:
+        await over.wait()
+    finally:
+        handle.cancel()

@@ -3,20 +3,23 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from connector.errors import NotFound, RemoteProtocolError
+from connector.flows import ids
 from connector.flows.clock import iso
+from connector.flows.signing import signed
 from connector.flows.status import Statuses
 from connector.flows.verify import hashes
 from connector.flows.workers import Workers
 from connector.vc import credential as model
 from connector.vc import envelope, methods, multikey
 from connector.vc.jose import shown
-from connector.vc.multikey import Private
 from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import sd, suites
 from connector.vc.proofs.suites import Suite
+from connector.vc.signers import InMemory, Signer
 
 MANDATORY = ("issuer", "validFrom", "validUntil", "issuanceDate", "expirationDate", "credentialStatus")
 """What a selective disclosure always shows, if nobody says otherwise: nobody shall hide that it has ended."""
@@ -29,18 +32,18 @@ class Issuer:
 
     did: str
     method: str
-    private: Private = field(repr=False)
+    signer: Signer = field(repr=False)
 
     @property
     def suites(self) -> list[Suite]:
         """The cryptosuites that this key can sign under."""
-        return [s for s in suites.SUITES.values() if multikey.kind(self.private) in s.kinds]
+        return [s for s in suites.SUITES.values() if multikey.kind(self.signer.public) in s.kinds]
 
 
-def key_issuer(private: Private) -> Issuer:
+def key_issuer(signer: Signer) -> Issuer:
     """An issuer known by its key alone: a did:key."""
-    did = methods.did_key(private.public_key())
-    return Issuer(did, f"{did}#{did.removeprefix('did:key:')}", private)
+    did = methods.did_key(signer.public)
+    return Issuer(did, f"{did}#{did.removeprefix('did:key:')}", signer)
 
 
 class Credentials:
@@ -67,14 +70,18 @@ class Credentials:
 
     def issuer(self, name: str, cryptosuite: str) -> tuple[Issuer, Suite]:
         """The issuer called `name`, and the suite if its key can sign under it. Raises NotFound."""
-        issuer = self.issuers.get(name)
-        if issuer is None:
-            raise NotFound(f"there is no issuer {shown(name)}; there are {', '.join(self.issuers)}")
+        issuer = self._named(name)
         suite = next((s for s in issuer.suites if s.name == cryptosuite), None)
         if suite is None:
             able = ", ".join(s.name for s in issuer.suites)
             raise NotFound(f"the issuer {name} does not sign under {shown(cryptosuite)}, but under {able}")
         return issuer, suite
+
+    def _named(self, name: str) -> Issuer:
+        issuer = self.issuers.get(name)
+        if issuer is None:
+            raise NotFound(f"there is no issuer {shown(name)}; there are {', '.join(self.issuers)}")
+        return issuer
 
     def prepared(self, issuer: Issuer, credential: object) -> dict[str, Any]:
         """A credential with its issuer filled in, and checked. Raises RemoteProtocolError."""
@@ -113,11 +120,25 @@ class Credentials:
         return await self._secured(issuer, suite, document, "assertionMethod", pointers)
 
     async def status_list(self, name: str) -> dict[str, Any]:
-        """A status list of ours, signed. Raises NotFound."""
+        """A status list of ours, with a proof. Raises NotFound."""
         by, document = self.statuses.credential(name)
         issuer = self.issuers[by]
-        suite = next(s for s in issuer.suites if s.form == "rdfc")
+        suite = next((s for s in issuer.suites if s.form == "rdfc"), None)
+        if suite is None:
+            raise NotFound("the list's issuer makes no proofs: ask for application/vc+jwt")
+        if model.version(document) == "1.1":
+            document["@context"] = [*model.contexts(document), DATA_INTEGRITY]
         return await self._secured(issuer, suite, document, "assertionMethod", ())
+
+    async def status_list_jwt(self, name: str, *, older: bool) -> tuple[str, str]:
+        """A status list of ours as JWT, and its media type. Raises NotFound.
+
+        It is a `vc+jwt`; or, if `older` or the list is of data model 1.1, a JWT with a `vc` claim.
+        """
+        by, document = self.statuses.credential(name)
+        issuer = self.issuers[by]
+        older = older or model.version(document) == "1.1"
+        return await _jwt(issuer, document, older=older), "application/jwt" if older else "application/vc+jwt"
 
     async def _secured(
         self, issuer: Issuer, suite: Suite, document: dict[str, Any], purpose: str, pointers: Sequence[str]
@@ -130,19 +151,19 @@ class Credentials:
         if suite.form == "sd":
             proof["proofValue"] = await self._base_proof(issuer, unsecured, proof, pointers)
         else:
-            key = issuer.private.public_key()
-            found = await hashes(self.workers, suite, unsecured, proof, key)
-            proof["proofValue"] = suites.sign(issuer.private, found)
+            found = await hashes(self.workers, suite, unsecured, proof, issuer.signer.public)
+            proof["proofValue"] = await signed(issuer.signer, partial(suites.sign, issuer.signer, found))
         return {**unsecured, "proof": [*others, proof] if others else proof}
 
     async def _base_proof(
         self, issuer: Issuer, document: dict[str, Any], proof: dict[str, Any], pointers: Sequence[str]
     ) -> str:
-        hmac_key, once = secrets.token_bytes(32), multikey.generate("P-256")
+        hmac_key, once = secrets.token_bytes(32), InMemory(multikey.generate("P-256"))
         always = list(pointers) or [f"/{name}" for name in MANDATORY if name in document]
         config = suites.options(proof, document)
         found, parts = await self.workers.run("base", document, config, always, hmac_key.hex())
-        return sd.sign(issuer.private, once, hmac_key, bytes.fromhex(found), parts, always)
+        sign = partial(sd.sign, issuer.signer, once, hmac_key, bytes.fromhex(found), parts, always)
+        return await signed(issuer.signer, sign)
 
     async def derive(self, document: object, pointers: Sequence[str]) -> dict[str, Any]:
         """The part of a credential that `pointers` name, still signed by its issuer (ecdsa-sd-2023).
@@ -164,15 +185,28 @@ class Credentials:
         named = {number: bytes.fromhex(octets) for number, octets in labels}
         return {**shown, "proof": {**bases[0], "proofValue": sd.derived(base, named, mandatory, wanted)}}
 
-    async def issue_jwt(self, name: str, credential: object, *, revocable: bool = False) -> dict[str, Any]:
-        """`credential` enveloped as `vc+jwt`. Raises as `issue` does."""
-        issuer = self.issuers.get(name)
-        if issuer is None:
-            raise NotFound(f"there is no issuer {shown(name)}; there are {', '.join(self.issuers)}")
+    async def issue_jwt(
+        self, name: str, credential: object, *, revocable: bool = False, meaning: bool = True
+    ) -> str:
+        """`credential` as a JWT: `vc+jwt` of data model 2.0, with a `vc` claim of 1.1 (§6.3.1 there).
+
+        `meaning` False takes terms that no context defines: for readers who take the signed JSON by its
+        names, as the JWT profiles of the Decentralized Claims Protocol do. Raises as `issue` does.
+        """
+        issuer = self._named(name)
         document = self.prepared(issuer, credential)
-        if model.version(document) != "2.0":
-            raise RemoteProtocolError("only credentials of data model 2.0 are issued as vc+jwt")
         if revocable:
             document = await self.statuses.assigned(name, document)
-        await self.workers.run("check", document)
-        return envelope.envelope(envelope.credential_jwt(document, issuer.private, issuer.method), "vc")
+        if meaning:
+            await self.workers.run("check", document)
+        older = model.version(document) == "1.1"
+        return await _jwt(issuer, document, older=older)
+
+
+async def _jwt(issuer: Issuer, document: dict[str, Any], *, older: bool) -> str:
+    if older:
+        name = str(document.get("id", ids.new_id()))
+        make = partial(envelope.older_credential_jwt, document, issuer.signer, issuer.method, name)
+    else:
+        make = partial(envelope.credential_jwt, document, issuer.signer, issuer.method)
+    return await signed(issuer.signer, make)

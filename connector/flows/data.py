@@ -15,11 +15,13 @@ import orjson
 
 from connector.dsp.process import Process
 from connector.dsp.terms import Role
-from connector.errors import Denied, Untrusted
+from connector.errors import Denied, Unavailable, Untrusted
 from connector.flows.audit import Audit
+from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
+from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
-from connector.odrl.compile import Compiled
+from connector.odrl.compile import Compiled, Decision
 from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import Facts
 from connector.store import access
@@ -50,15 +52,25 @@ class DataPlane:
     """Grants access to data."""
 
     def __init__(
-        self, db: Database, clock: Clock, audit: Audit, policies: Policies, end: Callable[[str, str], None]
+        self,
+        db: Database,
+        clock: Clock,
+        audit: Audit,
+        policies: Policies,
+        end: Callable[[str, str], None],
+        tasks: Tasks,
+        presentations: Presentations | None = None,
     ) -> None:
         self._db, self._clock, self._audit, self._policies = db, clock, audit, policies
+        self._tasks, self._presentations = tasks, presentations
         self._end = end
         """Terminates a transfer (pid, reason) whose policy does not allow it any more."""
         self._grants: dict[str, Grant] = {}
         self._by_transfer: dict[str, set[str]] = {}
         self._running: dict[str, set[Callable[[], None]]] = {}
         self._watched: dict[str, Handle] = {}
+        self._looks: dict[str, Handle] = {}
+        """Transfers with bytes flowing, and the next look at what their consumers have proved."""
 
     def start(self) -> None:
         """Watch the transfers that were running when this node stopped."""
@@ -81,13 +93,38 @@ class DataPlane:
             raise Untrusted(
                 "This token has expired; refresh it, or ask for the transfer's data address again."
             )
-        decision = grant.policy.decide(Facts(now, grant.participant, grant.agreed, duties=DONE_HERE))
+        try:
+            decision = await self._decide(grant, now)
+        except Denied as denied:
+            self._audit.write(grant.line, {"permitted": False, "reasons": list(denied.reasons), **about})
+            self._stop(grant, str(denied))
+            raise
         if not decision.permitted:
             reasons = [r.sentence(redacted=False) for r in decision.reasons]
             self._audit.write(grant.line, {"permitted": False, "reasons": reasons, **about})
-            raise Denied(*(r.sentence(redacted=True) for r in decision.reasons))
+            public = [r.sentence(redacted=True) for r in decision.reasons]
+            if grant.policy.credentials:  # time alone ends transfers at its moments; a revocation has none
+                self._stop(grant, " ".join(public))
+            raise Denied(*public)
         self._audit.write(grant.line, {"permitted": True, **about})
         return grant
+
+    async def _decide(self, grant: Grant, now: float) -> Decision:
+        """The policy's word on what is known now. Raises Denied: a credential that all need is gone."""
+        facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
+        if self._proofs_matter(grant):
+            assert self._presentations is not None  # noqa: S101  # just asked
+            claims = await self._presentations.current(grant.participant, grant.policy.credentials)
+            facts = facts._replace(claims=claims)
+        return grant.policy.decide(facts)
+
+    def _proofs_matter(self, grant: Grant) -> bool:
+        presentations = self._presentations
+        return presentations is not None and (bool(grant.policy.credentials) or presentations.demanding)
+
+    def _stop(self, grant: Grant, reason: str) -> None:
+        self._sever(grant.transfer)
+        self._end(grant.transfer, reason)
 
     async def _first_use(self, token: str, now: float) -> Grant:
         digest = digest_of(token)
@@ -176,7 +213,7 @@ class DataPlane:
         policy = self._policies.of(agreement)
         facts = Facts(self._clock.now(), agreement.participant, agreement.agreed)
         moment = policy.next_change(facts)
-        if moment is None and policy.decide(facts).permitted:
+        if moment is None and policy.possible(facts):  # what was proved is looked at with each request
             return
         when = facts.now if moment is None else moment
         self._watched[process.pid] = self._clock.call_at(when, lambda: self._moment(process))
@@ -190,10 +227,11 @@ class DataPlane:
         now = self._clock.now()
         if agreement is not None:
             policy = self._policies.of(agreement)
-            decision = policy.decide(Facts(now, agreement.participant, agreement.agreed))
-            if decision.permitted:
+            facts = Facts(now, agreement.participant, agreement.agreed)
+            if policy.possible(facts):
                 self.watch(process)
                 return
+            decision = policy.decide(facts)
             reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
         else:
             reason = "The agreement is no longer in force."
@@ -212,12 +250,39 @@ class DataPlane:
         """While a response is being sent: `stop` cuts it when access ends."""
         stops = self._running.setdefault(grant.transfer, set())
         stops.add(stop)
+        if grant.transfer not in self._looks:
+            self._look_again(grant)
         try:
             yield
         finally:
             stops.discard(stop)
             if not stops:
                 self._running.pop(grant.transfer, None)
+                if (handle := self._looks.pop(grant.transfer, None)) is not None:
+                    handle.cancel()
+
+    def _look_again(self, grant: Grant) -> None:
+        """While bytes flow, what was proved is looked at again when a status list, or a credential, ends."""
+        if not self._proofs_matter(grant):
+            return
+        assert self._presentations is not None  # noqa: S101  # just asked
+        when = self._presentations.good_until(grant.participant)
+        self._looks[grant.transfer] = self._clock.call_at(when, lambda: self._tasks.run(self._look(grant)))
+
+    async def _look(self, grant: Grant) -> None:
+        if self._looks.pop(grant.transfer, None) is None:
+            return
+        try:
+            decision = await self._decide(grant, self._clock.now())
+        except Denied as denied:
+            self._stop(grant, str(denied))
+        except Unavailable:  # a list can't be had: nothing flows on doubt, but the transfer may go on later
+            self._sever(grant.transfer)
+        else:
+            if not decision.permitted:
+                self._stop(grant, " ".join(r.sentence(redacted=True) for r in decision.reasons))
+            elif grant.transfer in self._running:
+                self._look_again(grant)
 
     def _sever(self, transfer: str) -> None:
         for stop in list(self._running.get(transfer, ())):

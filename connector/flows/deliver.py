@@ -15,6 +15,7 @@ import asyncio
 import heapq
 import logging
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -62,8 +63,11 @@ class Courier:
         first_retry: float,
         longest_retry: float,
         jitter: random.Random,
+        shows: Callable[[str], frozenset[str]] = lambda _: frozenset(),
     ) -> None:
         self._exchange, self._transport, self._identity = exchange, transport, identity
+        self._shows = shows
+        """What of our credentials a process's peer may read for its next step."""
         self._first_retry, self._longest_retry, self._jitter = first_retry, longest_retry, jitter
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._places_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -176,7 +180,8 @@ class Courier:
 
     async def _attempt(self, message: Outgoing) -> Answer | AnodeError:
         try:
-            authorization = await self._identity.authorization(message.participant)
+            shown = self._shows(message.pid)
+            authorization = await self._identity.authorization(message.participant, shown)
             headers = {"Authorization": authorization, "Content-Type": "application/json"}
             return await self._transport.request("POST", message.url, headers=headers, body=message.body)
         except AnodeError as error:

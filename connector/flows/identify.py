@@ -8,14 +8,18 @@ too old or seen before costs a few microseconds, no signature check and no reque
 
 import base64
 import os
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from connector.dcp import self_issued
+from connector.dcp import scopes, self_issued
+from connector.dcp.profiles import PROFILES, Profile
 from connector.dcp.replays import Replays
+from connector.dcp.scopes import Scope
 from connector.errors import EgressDenied, Untrusted
+from connector.flows.signing import signed
 from connector.peers.did_web import DidResolver
 from connector.vc import did as did_web
 from connector.vc import jose
@@ -25,7 +29,17 @@ REFETCH_AFTER = 30.0
 """Seconds: a key that a DID document lacks makes us fetch it anew at most this often."""
 _RESTART_MARGIN = 2.0
 _HEADER = {"typ": "JWT"}
+_ACCESS = "at+jwt"
+_ACCESS_HEADER = {"typ": _ACCESS}
 _MAX_KEYS = 4096
+_MAX_ACCESS = 10_000
+
+
+class Caller(NamedTuple):
+    """Who sent a request (a DID), and the access token by which its credentials can be asked for."""
+
+    did: str
+    token: str | None = None
 
 
 class Identity(Protocol):
@@ -34,49 +48,91 @@ class Identity(Protocol):
     A product has `SelfIssued`. The conformance kits need fixed identities; theirs live in the tests.
     """
 
-    async def authorization(self, audience: str) -> str:
-        """The `Authorization` header for one request to the participant `audience` (a DID)."""
+    async def authorization(self, audience: str, types: frozenset[str] = frozenset()) -> str:
+        """The `Authorization` header for one request to the participant `audience` (a DID).
+
+        `types`: credentials that policies in play name, which it may want to read for this request.
+        """
         ...
 
-    async def authenticate(self, authorization: str | None) -> str:
-        """The participant (a DID) that sent a request with this `Authorization` header. Raises Untrusted."""
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """Who sent a request with this `Authorization` header. Raises Untrusted."""
         ...
 
 
 class SelfIssued:
-    """Identity by self-issued tokens. `did` and `key` are our own; `clock` gives epoch seconds.
+    """Identity by self-issued tokens. `did` is our own, `key` gives the P-256 key we sign with now.
 
-    `relationship`: what a peer's key must be listed for in its DID document; None for Eclipse identity
-    hubs, which list nothing.
+    `clock` gives epoch seconds. `profile` is the data space's; `shows(types)` says what of our credentials a
+    peer may read when policies in play name these types.
     """
 
     def __init__(
         self,
         did: str,
-        key: Key,
+        key: Callable[[], Key],
         resolver: DidResolver,
         clock: Callable[[], float],
         *,
-        relationship: str | None = "capabilityInvocation",
+        profile: Profile = PROFILES["strict"],
+        shows: Callable[[frozenset[str]], frozenset[str]] = lambda _: frozenset(),
         replays: Replays | None = None,
     ) -> None:
-        self._did = did
+        self.did = did
         self._key = key
         self._resolver = resolver
         self._clock = clock
-        self._relationship = relationship
+        self._profile = profile
+        self._shows = shows
         self._replays = replays or Replays()
         # Replays are remembered in memory only, so what was signed before we started could be one.
         self._oldest = clock() - _RESTART_MARGIN
         self._keys: dict[tuple[str, str | None], tuple[dict[str, Any], ec.EllipticCurvePublicKey]] = {}
+        self._access: dict[tuple[str, frozenset[str], str], tuple[str, float]] = {}
 
-    async def authorization(self, audience: str) -> str:
+    async def authorization(self, audience: str, types: frozenset[str] = frozenset()) -> str:
         """`Bearer …` with a token that only `audience` will take, once, within a minute."""
-        jti = base64.urlsafe_b64encode(os.urandom(15)).decode()
-        claims = self_issued.claims(self._did, audience, self._clock(), jti)
-        return "Bearer " + jose.sign(_HEADER, claims, self._key)
+        shown = self._shows(types)
+        token = await self._access_token(audience, shown) if shown else None
+        return "Bearer " + await self.token(audience, token)
 
-    async def authenticate(self, authorization: str | None) -> str:
+    async def token(self, audience: str, access: str | None = None) -> str:
+        """A self-issued ID token for `audience`, with this access token in it."""
+        jti = base64.urlsafe_b64encode(os.urandom(15)).decode()
+        claims = self_issued.claims(self.did, audience, self._clock(), jti, token=access)
+        key = self._key()
+        return await signed(key.signer, partial(jose.sign, _HEADER, claims, key))
+
+    async def access_token(self, bearer: str, scopes_: Sequence[str]) -> str:
+        """An access token of ours for these scopes, which only the participant `bearer` can use."""
+        claims, key = self_issued.access_claims(self.did, bearer, scopes_, self._clock()), self._key()
+        return await signed(key.signer, partial(jose.sign, _ACCESS_HEADER, claims, key))
+
+    async def granted(self, caller: Caller) -> frozenset[Scope]:
+        """What the access token of a caller allows it to read of our credentials. Raises Untrusted."""
+        if caller.token is None:
+            raise Untrusted(
+                "the self-issued token carries no access token (token); send the one that came with a "
+                "request of ours"
+            )
+        jws = jose.parse(caller.token, typ=_ACCESS)
+        kid, own = jws.header.get("kid"), await self._resolver.resolve(self.did)
+        jose.verify(jws, did_web.verification_key(own, self.did, kid if isinstance(kid, str) else None))
+        return scopes.parse_all(self_issued.check_access(jws.claims, self.did, caller.did, self._clock()))
+
+    async def _access_token(self, audience: str, types: frozenset[str]) -> str:
+        """One that was signed a while ago will do, so that a request costs one signature and not two."""
+        now, key = self._clock(), (audience, types, self._key().kid)
+        kept = self._access.get(key)
+        if kept is not None and now < kept[1]:
+            return kept[0]
+        token = await self.access_token(audience, [self._profile.scope(type_) for type_ in sorted(types)])
+        if len(self._access) >= _MAX_ACCESS:
+            del self._access[next(iter(self._access))]
+        self._access[key] = (token, now + self_issued.ACCESS_LIFETIME / 2)
+        return token
+
+    async def authenticate(self, authorization: str | None) -> Caller:
         """The DID that signed this token, for us, now, for the first time.
 
         Raises Untrusted with the reason; Unavailable if the sender's DID document can't be had at present.
@@ -85,9 +141,14 @@ class SelfIssued:
         kid = jws.header.get("kid")
         if kid is not None and not isinstance(kid, str):
             raise Untrusted("the token's kid must be a string: the id of the key that signed it")
-        said = self_issued.check(jws.claims, self._did, self._clock())
+        said = self_issued.check(jws.claims, self.did, self._clock())
         if said.iat < self._oldest:
             raise Untrusted("the token was signed before this node restarted; sign a new one")
+        if not said.did.startswith("did:web:"):
+            # did:key and did:jwk resolve too, and would let anybody be a participant of his own making.
+            raise Untrusted(
+                f"{jose.shown(said.did)} is not a did:web, by which alone participants are known here"
+            )
         self._replays.check(said.did, said.jti)
         try:
             await self._check_signature(jws, said.did, kid)
@@ -95,7 +156,7 @@ class SelfIssued:
             raise Untrusted(f"the DID document of {said.did} is out of reach", *denied.reasons) from None
         # Only now, so that nobody can use up another's jti. And it refuses what was taken while we waited.
         self._replays.add(said.did, said.jti, said.exp + self_issued.LEEWAY, self._clock())
-        return said.did
+        return Caller(said.did, said.token)
 
     async def _check_signature(self, jws: jose.Jws, did: str, kid: str | None) -> None:
         document = await self._resolver.resolve(did)
@@ -112,7 +173,7 @@ class SelfIssued:
         known = self._keys.get((did, kid))
         if known is not None and known[0] is document:  # the very document that the key was read from
             return known[1]
-        public = did_web.verification_key(document, did, kid, self._relationship)
+        public = did_web.verification_key(document, did, kid, self._profile.relationship)
         if len(self._keys) >= _MAX_KEYS:
             del self._keys[next(iter(self._keys))]
         self._keys[did, kid] = (document, public)

@@ -252,16 +252,18 @@ def policy_reaction(catalog: Catalog) -> Reaction:
         if process.state not in (State.REQUESTED, State.ACCEPTED):
             return None
         dataset = process.details["dataset"]
+        claims = catalog.claims(process.participant)
         if process.details.get("by_hand") == process.details["digest"] and catalog.has(tx, dataset):
             policy, _ = _read(process.details["offer"], "Offer")
-            return _agreed_or_ended(compile_policy(policy).decide(Facts(now, process.participant, now)))
+            facts = Facts(now, process.participant, now, claims=claims)
+            return _agreed_or_ended(compile_policy(policy).decide(facts))
         try:
             offers = catalog.offers(tx, process.participant, dataset, now)
         except NotFound as gone:
             return Move(Kind.TERMINATE, str(gone))
         for offer in offers:
             if offer.digest == process.details["digest"]:
-                return _agreed_or_ended(offer.decide(process.participant, now))
+                return _agreed_or_ended(offer.decide(process.participant, now, claims))
         if process.state is State.REQUESTED and not process.details.get("countered"):
             return Move(
                 Kind.OFFER, "the terms asked for are not ours", {"offer": offers[0].document(dataset)}

@@ -4,39 +4,33 @@ A list is fetched once and kept for minutes, so a revocation is seen within `lif
 drawn at random, so that neither an index nor a list's growth tells how many credentials there are.
 """
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable, Untrusted
+from connector.errors import NotFound, RemoteProtocolError, Untrusted
 from connector.flows.clock import iso
+from connector.flows.remembered import Remembered
 from connector.store import status as rows
 from connector.store.database import Database, Transaction
 from connector.vc import credential as model
 from connector.vc import status
 from connector.vc.jose import shown
-from connector.vc.status import Entry, StatusList
+from connector.vc.status import Demands, Entry, StatusList
 
 LIFETIME = 300.0
 FAILURE_LIFETIME = 5.0
 PURPOSES = ("revocation", "suspension")
+CONTEXT_2021 = "https://w3id.org/vc/status-list/2021/v1"
+_MODELS: Mapping[str, tuple[str, str, str]] = {"2.0": status.BITSTRING, "1.1": status.STATUS_LIST_2021}
+_SUFFIXES: Mapping[str, str] = {"2.0": "", "1.1": "2021"}
+"""What the name of a series ends with after its purpose, by data model: `key-1-revocation2021`."""
 _BYTES = status.MIN_BITS // 8
-_MAX_KEPT = 64 << 20
 
-Verify = Callable[[bytes], Awaitable[Mapping[str, Any]]]
+Verify = Callable[[bytes, Demands], Awaitable[Mapping[str, Any]]]
 """Gives the status list credential in a body, its proof and period verified."""
 Fetch = Callable[[str], Awaitable[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A list, or why there is none, until `ends`."""
-
-    found: StatusList | AnodeError
-    ends: float
 
 
 class Statuses:
@@ -45,7 +39,7 @@ class Statuses:
     `base` is the address under which this node's lists are found; `issuers` the DID behind each issuer's
     name; `fetch` gets the body at an address.
     `lifetime` and `failure_lifetime`: seconds that a list, or a failure to get one, is kept; `capacity`: how
-    many; `fetches`: how many at one time; `min_bits`: the shortest list taken.
+    many; `fetches`: how many at one time; `demands`: what lists of others must be.
     """
 
     def __init__(
@@ -60,34 +54,42 @@ class Statuses:
         failure_lifetime: float = FAILURE_LIFETIME,
         capacity: int = 256,
         fetches: int = 16,
-        min_bits: int = status.MIN_BITS,
+        demands: Demands = status.STRICT,
     ) -> None:
         self._db = db
         self._now = now
         self._base = base.rstrip("/")
         self._issuers = issuers
         self._fetch = fetch
-        self._lifetime = lifetime
-        self._failure_lifetime = failure_lifetime
-        self._capacity = capacity
-        self._fetches = fetches
-        self._min_bits = min_bits
-        self._kept: dict[str, _Kept] = {}
-        self._bytes = 0
-        self._under_way: dict[str, asyncio.Task[StatusList | AnodeError]] = {}
+        self._demands = demands
+        self._lists: Remembered[StatusList] = Remembered(
+            now,
+            lambda found: len(found.bits),
+            lifetime=lifetime,
+            failure_lifetime=failure_lifetime,
+            capacity=capacity,
+            fetches=fetches,
+        )
 
-    async def assigned(self, series: str, document: dict[str, Any]) -> dict[str, Any]:
-        """The document with an entry for each purpose. One that has any is left as it is."""
+    async def assigned(self, issuer: str, document: dict[str, Any]) -> dict[str, Any]:
+        """The document with an entry for each purpose. One that has any is left as it is.
+
+        Entries are of Bitstring Status List for data model 2.0, of StatusList2021 (and its context) for 1.1.
+        """
         if "credentialStatus" in document:
             return document
+        found = model.version(document)
+        if found == "1.1" and CONTEXT_2021 not in model.contexts(document):
+            document = {**document, "@context": [*model.contexts(document), CONTEXT_2021]}
         entries = []
         for purpose in PURPOSES:
-            row, index = await self._db.write(partial(_give, series=f"{series}-{purpose}", now=self._now()))
+            series = f"{issuer}-{purpose}{_SUFFIXES[found]}"
+            row, index = await self._db.write(partial(_give, series=series, now=self._now()))
             url = self.url(row.series, row.number)
             entries.append(
                 {
                     "id": f"{url}#{index}",
-                    "type": status.BITSTRING[0],
+                    "type": _MODELS[found][0],
                     "statusPurpose": purpose,
                     "statusListIndex": str(index),
                     "statusListCredential": url,
@@ -114,31 +116,36 @@ class Statuses:
         await self._db.write(step)
 
     def credential(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Its issuer's name, and the list `name` as a credential without a proof. Raises NotFound."""
+        """Its issuer's name, and the list `name` as a credential without a proof. Raises NotFound.
+
+        It is of the same data model as the credentials whose status it holds.
+        """
         row = self._row(*_split(name))
-        issuer, _, purpose = row.series.rpartition("-")
+        issuer, purpose, found = _parts(row.series)
+        entry, outer, inner = _MODELS[found]
         url = self.url(row.series, row.number)
         return issuer, {
-            "@context": [model.V2],
+            "@context": [model.V2] if found == "2.0" else [model.V1, CONTEXT_2021],
             "id": url,
-            "type": ["VerifiableCredential", status.BITSTRING[1]],
+            "type": ["VerifiableCredential", outer],
             "issuer": self._issuers[issuer],
-            "validFrom": iso(row.changed),
+            "validFrom" if found == "2.0" else "issuanceDate": iso(row.changed),
             "credentialSubject": {
                 "id": f"{url}#list",
-                "type": status.BITSTRING[2],
+                "type": inner,
                 "statusPurpose": purpose,
-                "encodedList": status.encoded(row.bits),
+                "encodedList": status.encoded(row.bits, entry),
             },
         }
 
-    async def check(self, given: Mapping[str, Any], issuer: str, verify: Verify) -> None:
+    async def check(self, given: Mapping[str, Any], issuer: str, verify: Verify) -> float:
         """Raise Untrusted unless the status that a credential of `issuer` names is unset.
 
-        Raises Unavailable too: the list can't be had now. Status types that are not understood do not pass.
+        Returns until when that answer is good (epoch seconds). Raises Unavailable too: the list can't be had
+        now. Status types that are not understood do not pass.
         """
-        entry = status.check_entry(given)
-        found = await self._list(entry, verify)
+        entry = status.check_entry(given, by_name=True)
+        found, ends = await self._list(entry, verify)
         if found.issuer != issuer:
             raise Untrusted(
                 f"the status list is issued by {shown(found.issuer)}, the credential by {shown(issuer)}"
@@ -148,58 +155,30 @@ class Statuses:
                 entry.purpose, f"marked: {entry.purpose}"
             )
             raise Untrusted(f"the credential has been {past} by its issuer")
+        return ends
 
-    async def _list(self, entry: Entry, verify: Verify) -> StatusList:
-        kept = self._kept.get(entry.url)
-        if kept is None or self._now() >= kept.ends:
-            found = await self._outcome(entry, verify)
-        else:
-            found = kept.found
-        if isinstance(found, AnodeError):
-            raise type(found)(*found.reasons)
-        return found
-
-    async def _outcome(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
+    async def _list(self, entry: Entry, verify: Verify) -> tuple[StatusList, float]:
+        """The list of an entry, and until when it is good. Our own lists are looked at each time."""
         if entry.url.startswith(f"{self._base}/"):
             row = self._row(*self._own(entry.url))
-            name, _, purpose = row.series.rpartition("-")
-            return StatusList(self._issuers[name], (purpose,), row.bits)
-        task = self._under_way.get(entry.url)
-        if task is None:
-            if len(self._under_way) >= self._fetches:
-                return Unavailable("this node is fetching too many status lists at the moment")
-            task = self._under_way[entry.url] = asyncio.create_task(self._read(entry, verify))
-        return await asyncio.shield(task)
+            name, purpose, _ = _parts(row.series)
+            return StatusList(self._issuers[name], (purpose,), row.bits), self._now()
+        key = (entry.url, entry.kind)
+        return await self._lists.get(key, partial(self._read, entry, verify)), self._lists.until(key)
 
-    async def _read(self, entry: Entry, verify: Verify) -> StatusList | AnodeError:
-        found: StatusList | AnodeError
+    async def _read(self, entry: Entry, verify: Verify) -> StatusList:
         try:
-            document = await verify(await self._fetch(entry.url))
-            found = status.read(document, entry, min_bits=self._min_bits)
+            document = await verify(await self._fetch(entry.url), self._demands)
+            return status.read(document, entry, self._demands)
         except RemoteProtocolError as wrong:
-            found = Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons)
-        except AnodeError as wrong:
-            found = wrong
-        finally:
-            del self._under_way[entry.url]
-        seconds = self._failure_lifetime if isinstance(found, AnodeError) else self._lifetime
-        self._forget(entry.url)
-        self._kept[entry.url] = _Kept(found, self._now() + seconds)
-        self._bytes += _size(found)
-        while len(self._kept) > self._capacity or self._bytes > _MAX_KEPT:
-            self._forget(next(iter(self._kept)))
-        return found
-
-    def _forget(self, url: str) -> None:
-        if url in self._kept:
-            self._bytes -= _size(self._kept.pop(url).found)
+            raise Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons) from None
 
     def _own(self, url: str) -> tuple[str, int]:
         return _split(url.removeprefix(f"{self._base}/"))
 
     def _row(self, series: str, number: int) -> rows.Row:
         row = rows.find(self._db.read, series, number)
-        if row is None or series.rpartition("-")[0] not in self._issuers:
+        if row is None or _parts(series)[0] not in self._issuers:
             raise NotFound(f"this node has no status list {shown(f'{series}-{number}')}")
         return row
 
@@ -229,5 +208,8 @@ def _split(name: str) -> tuple[str, int]:
     return series, int(number)
 
 
-def _size(found: StatusList | AnodeError) -> int:
-    return len(found.bits) if isinstance(found, StatusList) else 0
+def _parts(series: str) -> tuple[str, str, str]:
+    """The issuer's name, the purpose and the data model in the name of a series."""
+    issuer, _, last = series.rpartition("-")
+    older = last.endswith(_SUFFIXES["1.1"])
+    return issuer, last.removesuffix(_SUFFIXES["1.1"]), "1.1" if older else "2.0"

@@ -13,7 +13,7 @@ from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl.compile import Compiled, compile_policy
 from connector.odrl.model import parse
-from connector.odrl.operands import Facts
+from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import access
 from connector.store import processes as rows
 from connector.store.access import digest_of
@@ -174,8 +174,11 @@ class Policies:
         return found
 
 
-def policy_reaction(policies: Policies) -> Reaction:
-    """As provider: start what the agreement's policy allows now, end what it does not."""
+def policy_reaction(policies: Policies, claims: Callable[[str], Claims] = lambda _: NO_CLAIMS) -> Reaction:
+    """As provider: start what the agreement's policy allows now, end what it does not.
+
+    `claims` is what is known of a participant.
+    """
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
         if process.role is Role.CONSUMER:
@@ -186,7 +189,8 @@ def policy_reaction(policies: Policies) -> Reaction:
         agreement = rows.agreement(tx, process.role, process.details["agreement"], process.participant)
         if agreement is None:
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
-        facts = Facts(now, agreement.participant, agreement.agreed)
+        proved = claims(agreement.participant)
+        facts = Facts(now, agreement.participant, agreement.agreed, claims=proved)
         decision = policies.of(agreement).decide(facts)
         if decision.permitted:
             return Move(Kind.START)

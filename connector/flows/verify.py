@@ -4,16 +4,20 @@ Each document is checked for its shape, its keys are resolved, its costly part i
 be killed (`connector.flows.workers`), and the signature is checked here.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.flows.older_proofs import OlderProofs, has_older_proof
+from connector.flows.schemas import Schemas
 from connector.flows.status import Statuses
 from connector.flows.workers import Workers
 from connector.jsonld.documents import loads
 from connector.vc import credential as model
 from connector.vc import envelope, jws, methods, multikey
+from connector.vc.dates import instant
 from connector.vc.envelope import Enveloped
 from connector.vc.jose import shown
 from connector.vc.multikey import Public
@@ -21,6 +25,7 @@ from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import sd, suites
 from connector.vc.proofs.proof import Expected
 from connector.vc.proofs.suites import Suite
+from connector.vc.status import BITSTRING, STRICT, Demands
 
 Resolve = Callable[[str], Awaitable[Mapping[str, Any]]]
 
@@ -41,14 +46,43 @@ async def hashes(
     return bytes.fromhex(first), bytes.fromhex(second)
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedCredential:
+    """A credential that holds, before `until` (epoch seconds).
+
+    `document` is what `issuer` signed; `token` the JWT it came in, if in one.
+    """
+
+    document: Mapping[str, Any]
+    issuer: str
+    token: str | None = None
+    until: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A presentation that holds: whose key signed it, and the credentials in it, each of which holds."""
+
+    holder: str
+    credentials: tuple[VerifiedCredential, ...]
+
+
+def _end(document: Mapping[str, Any]) -> float:
+    end = model.period(document)[1]
+    return math.inf if end is None else end
+
+
 class Verifier:
     """Says whether credentials hold.
 
-    `resolve` gives the DID document of others, `own` are keys of this node by their DID URLs (they may not be
-    published yet); `statuses` looks up status entries; `resources` is what is held of resources named with a
-    digest. `bind_issuer` False takes proofs by keys of other DIDs than the issuer's: published test vectors
-    need that, nobody else does. `older_jwt` takes JWTs with a `vc` or `vp` claim (data model 1.1) as well,
-    `older_proofs` its linked-data proofs.
+    `resolve` gives the DID document of a DID, `statuses` looks up status entries, `schemas` the schemas that
+    credentials name; `resources` is what is held of resources named with a digest. `bind_issuer` False takes
+    proofs by keys of other DIDs than the issuer's: published test vectors need that, nobody else does.
+    `older_jwt` takes JWTs with a `vc` or `vp` claim (data model 1.1) as well, `older_proofs` its linked-data
+    proofs.
+    `relationships` False takes a key whatever its DID document lists it for: Eclipse's wallets list nothing.
+    `loose_shape` takes JWTs of data model 1.1 with the mistakes of the 1.0.0-RC6 conformance kit: no type
+    VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`.
     """
 
     def __init__(
@@ -57,40 +91,45 @@ class Verifier:
         resolve: Resolve,
         now: Callable[[], float],
         statuses: Statuses,
-        own: Mapping[str, Public],
+        schemas: Schemas,
         *,
         resources: Mapping[str, tuple[bytes, ...]] | None = None,
         bind_issuer: bool = True,
         older_jwt: bool = True,
         older_proofs: OlderProofs | None = None,
+        relationships: bool = True,
+        loose_shape: bool = False,
     ) -> None:
         self._workers = workers
         self._resolve = resolve
         self._now = now
         self._statuses = statuses
-        self._own = own
+        self._schemas = schemas
         self._resources = resources or {}
         self._bind_issuer = bind_issuer
         self._older_jwt = older_jwt
         self._older_proofs = older_proofs
+        self._relationships = relationships
+        self._loose_shape = loose_shape
 
     async def close(self) -> None:
         """End the process for older proofs. `workers` belongs to who made it."""
         if self._older_proofs is not None:
             await self._older_proofs.workers.close()
 
-    async def verify(self, document: object, *, status: bool = True) -> None:
-        """Raise RemoteProtocolError or Untrusted unless `document` is a credential with proofs that hold.
+    async def verify(
+        self, document: object, *, status: bool = True, schema: bool = True
+    ) -> VerifiedCredential:
+        """The credential in `document`, if its proofs hold; else raises RemoteProtocolError or Untrusted.
 
-        It may be enveloped. `status` False does not look at its status. Unavailable: a DID, or a status list,
-        can't be had now.
+        It may be enveloped. `status` and `schema` False do not look at these. Unavailable: a DID, a status
+        list or a schema can't be had now.
         """
         if not isinstance(document, dict):
             raise RemoteProtocolError("the credential must be a JSON object")
         if envelope.is_enveloped(document, "vc"):
             token, older = envelope.unwrapped(document, "vc")
-            await self.verify_jwt(token, older=older, status=status)
-            return
+            return await self.verify_jwt(token, older=older, status=status, schema=schema)
         model.check(document, self._resources)
         model.check_period(document, self._now())
         if self._older_proofs is not None and has_older_proof(document):
@@ -98,48 +137,95 @@ class Verifier:
             controllers = {await self._older_proofs.verify(document, self._now())}
         else:
             controllers = await self._proven(document, Expected())
-        issuer = model.identifier(document["issuer"])
-        if self._bind_issuer and controllers != {issuer}:
+        issuer = str(model.identifier(document["issuer"]))
+        # Others may have signed it as well: a proof made after another's, or one beside it.
+        if self._bind_issuer and issuer not in controllers:
             raise Untrusted(
                 f"the credential says that {shown(issuer)} issued it, but another one's key signed it"
             )
-        if status:
-            await self._check_status(document, str(issuer))
+        await self._look_up(document, issuer, status, schema)
+        return VerifiedCredential(document, issuer, None, _end(document))
 
-    async def verify_jwt(self, token: str, *, older: bool = False, status: bool = True) -> dict[str, Any]:
-        """The credential in a JWT, verified as `verify` does. `older`: with a `vc` claim, of VCDM 1.1."""
+    async def verify_jwt(
+        self,
+        token: str,
+        *,
+        older: bool = False,
+        status: bool = True,
+        schema: bool = True,
+        meaning: bool = True,
+    ) -> VerifiedCredential:
+        """The credential in a JWT, verified as `verify` does. `older`: with a `vc` claim, of VCDM 1.1.
+
+        `meaning` False takes the signed JSON by its names, as the JWT profiles of the Decentralized Claims
+        Protocol do, and asks no context what they mean. Nothing can be lost or added then: it is signed as
+        it stands.
+        """
+        found = await self._credential(token, older=older, meaning=meaning, loose=self._loose_shape)
+        document = envelope.unclaimed(found.document)
+        await self._look_up(document, found.signer, status, schema)
+        until = min(_end(found.document), found.token.payload.get("exp", math.inf))
+        return VerifiedCredential(document, found.signer, token, until)
+
+    async def _credential(self, token: str, *, older: bool, meaning: bool, loose: bool) -> Enveloped:
         if older and not self._older_jwt:
             raise RemoteProtocolError("credentials as JWT with a vc claim are not taken here")
-        found = envelope.read(token, "vc", self._now(), older=older)
+        found = envelope.read(token, "vc", self._now(), older=older, loose=loose)
         document = found.document
-        if model.check(document, self._resources) == "2.0" and older:
+        # Eclipse's issuers put lists of the newer kind into JWTs of the older form.
+        listed = BITSTRING[1] in model.types(document)
+        version = model.check(document, self._resources, by_name=not meaning, loose=loose)
+        if version == "2.0" and older and not listed:
             raise RemoteProtocolError("a JWT with a vc claim holds a credential of data model 1.1")
         model.check_period(document, self._now())
         await self._signed(found, "assertionMethod")
-        await self._workers.run("check", envelope.unclaimed(document))
-        if status:
-            await self._check_status(document, found.signer)
-        return document
+        if meaning:
+            await self._workers.run("check", envelope.unclaimed(document))
+        return found
 
-    async def _check_status(self, document: Mapping[str, Any], issuer: str) -> None:
+    async def check_status(self, document: Mapping[str, Any], issuer: str) -> float:
+        """Raise Untrusted if the status of a credential of `issuer` is set; Unavailable: can't be told now.
+
+        Returns until when that answer is good (epoch seconds).
+        """
+        good = math.inf
         for entry in model.statuses(document):
-            await self._statuses.check(entry, issuer, self.status_list)
+            good = min(good, await self._statuses.check(entry, issuer, self.fetched))
+        return good
 
-    async def status_list(self, body: bytes) -> Mapping[str, Any]:
+    async def _look_up(self, document: Mapping[str, Any], issuer: str, status: bool, schema: bool) -> None:
+        if status:
+            await self.check_status(document, issuer)
+        if schema:
+            await self._schemas.check(document, self._schema)
+
+    async def _schema(self, body: bytes) -> Mapping[str, Any]:
+        found = await self.fetched(body, STRICT)
+        await self._look_up(found, str(model.identifier(found["issuer"])), status=True, schema=False)
+        return found
+
+    async def fetched(self, body: bytes, demands: Demands) -> Mapping[str, Any]:
         """The credential in the body of an answer: with a proof, enveloped, or a JWT of either form.
 
-        Its own status is not looked at. Raises as `verify` does.
+        Neither its own status nor its schema is looked at. Raises as `verify` does.
         """
         if body[:1] == b"e":  # base64url of a JWT's `{"`
-            token = body.decode("ascii", "replace").strip()
-            older = "vc" in jws.parse(token).payload
-            return await self.verify_jwt(token, older=older, status=False)
+            return await self._listed(body.decode("ascii", "replace").strip(), demands)
         document = loads(body, max_bytes=_MAX_LIST, max_depth=_MAX_DEPTH)
         if envelope.is_enveloped(document, "vc"):
-            token, older = envelope.unwrapped(document, "vc")
-            return await self.verify_jwt(token, older=older, status=False)
-        await self.verify(document, status=False)
-        return dict(document)
+            return await self._listed(envelope.unwrapped(document, "vc")[0], demands)
+        if demands.signed or not isinstance(document, dict) or "proof" in document:
+            return (await self.verify(document, status=False, schema=False)).document
+        for member in ("validUntil", "expirationDate"):
+            end = document.get(member)
+            if end is not None and instant(end, member) < self._now():
+                raise Untrusted("the status list has expired")
+        return document
+
+    async def _listed(self, token: str, demands: Demands) -> Mapping[str, Any]:
+        older = "vc" in jws.parse(token).payload
+        loose = not demands.shaped
+        return (await self._credential(token, older=older, meaning=False, loose=loose)).document
 
     async def _signed(self, found: Enveloped, purpose: str) -> None:
         """Raise Untrusted unless the JWT is signed by a key of who it says, for that purpose."""
@@ -150,7 +236,8 @@ class Verifier:
             key = await self.key(kid, purpose)
         else:
             document = await self.document(found.signer)
-            key = methods.key_by_thumbprint(document, found.signer, kid, purpose)
+            asked = purpose if self._relationships else None
+            key = methods.key_by_thumbprint(document, found.signer, kid, asked)
         jws.verify(found.token, key)
 
     async def verify_presentation(self, document: object, challenge: str | None, domain: str | None) -> None:
@@ -166,19 +253,28 @@ class Verifier:
         if holder is not None and controllers != {holder}:
             raise Untrusted(f"the holder is {shown(holder)}, but another one's key signed the presentation")
         for entry in model.credentials(document):
-            await self.verify(entry)
+            found = await self.verify(entry)
+            if holder is None and found.issuer in controllers:
+                raise Untrusted("who presents a credential of its own must say that it is the holder")
 
     async def verify_presentation_jwt(
-        self, token: str, audience: str | None, nonce: str | None, *, older: bool = False
-    ) -> dict[str, Any]:
-        """The presentation in a JWT, verified with each credential in it; also in the double envelope.
+        self,
+        token: str,
+        audience: str | None,
+        nonce: str | None,
+        *,
+        older: bool = False,
+        meaning: bool = True,
+    ) -> Presented:
+        """What the presentation in a JWT presents, verified with each credential in it; also in the double
+        envelope. `meaning` as for `verify_jwt`.
 
-        Audience and key are checked on each layer, which Eclipse connectors do not.
+        Audience, period and key are checked on each layer, which Eclipse connectors do not.
         """
         if older and not self._older_jwt:
             raise RemoteProtocolError("presentations as JWT with a vp claim are not taken here")
         inner, outer = (token, None) if older else envelope.inner_presentation(token)
-        found = envelope.read(inner, "vp", self._now(), older=older)
+        found = envelope.read(inner, "vp", self._now(), older=older, loose=self._loose_shape)
         envelope.asked_for(found.token, audience, nonce)
         await self._signed(found, "authentication")
         if outer is not None:
@@ -187,17 +283,22 @@ class Verifier:
             if wrapped.signer != found.signer:
                 raise Untrusted("the two envelopes of the presentation are signed by different parties")
             await self._signed(wrapped, "authentication")
-        model.check_presentation(found.document, strings=older)
-        if not older:
+        model.check_presentation(found.document, strings=older, by_name=not meaning)
+        if not older and meaning:
             await self._workers.run("check", envelope.unclaimed(found.document))
-        for entry in model.credentials(found.document):
-            if isinstance(entry, str):
-                await self.verify_jwt(entry, older=True)
-            elif not envelope.is_enveloped(entry, "vc") and "proof" not in entry:
-                raise Untrusted("a credential in the presentation is neither enveloped nor has it a proof")
-            else:
-                await self.verify(entry)
-        return found.document
+        entries = model.credentials(found.document)
+        return Presented(found.signer, tuple([await self._presented(entry, meaning) for entry in entries]))
+
+    async def _presented(self, entry: Any, meaning: bool) -> VerifiedCredential:
+        """A credential in a presentation that is a JWT."""
+        if isinstance(entry, str):
+            return await self.verify_jwt(entry, older=True, meaning=meaning)
+        if envelope.is_enveloped(entry, "vc"):
+            token, older = envelope.unwrapped(entry, "vc")
+            return await self.verify_jwt(token, older=older, meaning=meaning)
+        if "proof" not in entry:
+            raise Untrusted("a credential in the presentation is neither enveloped nor has it a proof")
+        return await self.verify(entry)
 
     async def _proven(self, document: Mapping[str, Any], expected: Expected) -> set[str]:
         """The DIDs whose keys made the document's proofs, each of which holds."""
@@ -230,10 +331,9 @@ class Verifier:
     async def key(self, reference: str, purpose: str) -> Public:
         """The key at a DID URL, for a purpose. Raises Untrusted or Unavailable."""
         did = reference.partition("#")[0]
-        if reference in self._own:
-            return self._own[reference]
-        return methods.method_key(await self.document(did), reference, purpose)
+        asked = purpose if self._relationships else None
+        return methods.method_key(await self.document(did), reference, asked)
 
     async def document(self, did: str) -> Mapping[str, Any]:
         """The DID document of `did`."""
-        return methods.local_document(did) or await self._resolve(did)
+        return await self._resolve(did)

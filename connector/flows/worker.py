@@ -42,12 +42,19 @@ def _shown(document: Any, config: Any, labels: list[tuple[int, str]], mandatory:
     return [suites.config_digest(config).hex(), sd.shown_parts(document, named, mandatory)]
 
 
+def _schema(schema: Any, values: list[Any]) -> list[str]:
+    from connector.vc.schema import failures  # the validator costs 60 ms and 15 MB, and few need it
+
+    return failures(schema, values)
+
+
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "digests": _digests,
     "check": _check,
     "base": _base,
     "derived": _derived,
     "shown": _shown,
+    "schema": _schema,
 }
 ERRORS: Mapping[str, type[AnodeError]] = {
     error.code: error for error in (RemoteProtocolError, Untrusted, Unavailable)

@@ -87,7 +87,8 @@ class Workers:
         except TimeoutError:
             await self._end(process)
             raise RemoteProtocolError(
-                f"the document took longer than {self._deadline:g} s to canonicalise; give its nodes an id"
+                f"checking the document took longer than {self._deadline:g} s: either its nodes look too "
+                "much alike and need an id, or its schema is too costly"
             ) from None
         except (OSError, asyncio.IncompleteReadError):
             await self._end(process)

@@ -36,6 +36,7 @@ FILES: Mapping[str, str] = MappingProxyType(
         "https://www.w3.org/ns/credentials/examples/v2": "credentials-examples-v2",
         "https://w3id.org/citizenship/v4rc1": "citizenship-v4rc1",
         "https://w3id.org/vdl/v1": "vdl-v1",
+        "https://w3id.org/vc/status-list/2021/v1": "status-list-2021",
     }
 )
 """The addresses we hold a context for, and its file in `vocab/contexts` (without `.jsonld`)."""

@@ -79,6 +79,8 @@ def _inline(context: Any, check: Callable[[str, Any], None]) -> Context:
         raise RemoteProtocolError(
             f"an entry of @context is {str(context)[:40]}, neither an address nor terms"
         )
+    if context.keys() == {"@context"}:
+        return _inline(context["@context"], check)  # as in a context's file: jsonld.js takes it here too
     return _definitions(context, check)
 
 

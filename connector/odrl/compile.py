@@ -10,7 +10,7 @@ named in the decision, and forbids nothing. A counterparty's policy never raises
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -23,7 +23,7 @@ from connector.odrl.facts import Facts
 from connector.odrl.operands import OPERANDS
 from connector.odrl.policy import Conflict, Policy, Rule, Unread
 from connector.odrl.rules import Node
-from connector.odrl.truth import Holds
+from connector.odrl.truth import Holds, Timeline, Truth
 from connector.odrl.vocabulary import ACTIONS, PROFILES, Enforcement, action_name, includes
 
 __all__ = [
@@ -86,14 +86,31 @@ class Compiled:
         """The first moment after `facts.now` at which the answer is another; None if time won't change it."""
         if facts.action != self.action or self._fatal:
             return None
-        bitten = (rules.timeline(node, facts) for node in self._forbids)
-        free = [truth.mapped(line, lambda held: not truth.bites(held)) for line in bitten]
-        must = [rules.timeline(node, facts) for node in self._musts]
-        grants = truth.combined("or", [rules.timeline(node, facts) for node in self._grants])
-        met = [truth.mapped(line, lambda held: not truth.denied(held)) for line in (*must, grants)]
-        line = truth.combined("and", [*free, *met])
+        line = self._line(facts, truth.bites, truth.denied)
         place = bisect_right(line.turns, facts.now)
         return line.turns[place] if place < len(line.turns) else None
+
+    def ends(self, facts: Facts) -> float | None:
+        """The first moment from which the answer is no, whatever else is proved or told; None if it never is.
+
+        It is `facts.now` where that is so already. Facts that are missing count as if they might come.
+        """
+        if not self.possible(facts):
+            return facts.now
+        line = self._line(facts, lambda held: held is True, lambda held: held is False)
+        place = bisect_right(line.turns, facts.now)
+        return line.turns[place] if place < len(line.turns) else None
+
+    def _line(
+        self, facts: Facts, bites: Callable[[Truth], bool], denied: Callable[[Truth], bool]
+    ) -> Timeline:
+        """Whether it is permitted, from now on, given which truths of prohibitions and of the rest say no."""
+        bitten = (rules.timeline(node, facts) for node in self._forbids)
+        free = [truth.mapped(line, lambda held: not bites(held)) for line in bitten]
+        must = [rules.timeline(node, facts) for node in self._musts]
+        grants = truth.combined("or", [rules.timeline(node, facts) for node in self._grants])
+        met = [truth.mapped(line, lambda held: not denied(held)) for line in (*must, grants)]
+        return truth.combined("and", [*free, *met])
 
     def _no(self, facts: Facts) -> Decision:
         if self._fatal:

@@ -19,11 +19,13 @@ class Claims(NamedTuple):
     """What a participant has proved, by credential type.
 
     An empty entry says that it was asked and has presented none; no entry, that it was not asked. `issuers`
-    are those whose credentials of a type are believed, and who could give one.
+    are those whose credentials of a type are believed, and who could give one; `refused` is why a credential
+    of a type does not count.
     """
 
     held: Mapping[str, tuple[Claim, ...]] = MappingProxyType({})
     issuers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    refused: Mapping[str, str] = MappingProxyType({})
 
 
 NO_CLAIMS = Claims()

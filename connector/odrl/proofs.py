@@ -97,9 +97,10 @@ def proof(types: Sequence[str], holds: Holds, says: str, need: str, public: str 
         from_whom = givers(facts)
         ask = f" from {' or '.join(from_whom)}" if from_whom else ""
         wanted = need if public is None or not redacted else public
+        found = "; ".join(facts.claims.refused[t] for t in types if t in facts.claims.refused)
         return (
-            f"The permission needs {wanted}; {facts.participant} has presented none that is valid now: "
-            f"get one{ask}, and present it."
+            f"The permission needs {wanted}; {facts.participant} has presented none that is valid now"
+            f"{f' ({found})' if found else ''}: get one{ask}, and present it."
         )
 
     return Condition(

@@ -1,4 +1,4 @@
-"""DID documents of other participants, fetched and kept for a while (did:web "Read").
+"""DID documents: of a did:web fetched and kept for a while ("Read"), of a did:key or did:jwk made from it.
 
 One fetch at a time for a DID however many ask; a failure is kept too, briefly, so that a stranger with a
 broken DID can't make this node hammer an address of his choice.
@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from connector.errors import AnodeError, RemoteProtocolError, Unavailable, Untrusted
 from connector.peers.client import Transport
+from connector.vc import methods
 from connector.vc.did import document_url
 from connector.vc.jose import shown
 
@@ -40,7 +41,8 @@ class DidResolver:
 
     `scheme` is https, except on loopback. `lifetime` and `failure_lifetime`: seconds that a document, or a
     failure, is kept. `capacity`: documents kept, and failures kept. `fetches`: DIDs fetched at one time; who
-    wants one more is told to come back, so that slow hosts of strangers can't make requests pile up.
+    wants one more is told to come back, so that slow hosts of strangers can't make requests pile up. `own`
+    gives the document of a DID that is this node's, which need not be fetched, and may not be yet.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class DidResolver:
         timeout: float = TIMEOUT,
         capacity: int = 4096,
         fetches: int = 128,
+        own: Callable[[str], dict[str, Any] | None] = lambda did: None,
     ) -> None:
+        self._own = own
         self._transport = transport
         self._scheme = scheme
         self._clock = clock
@@ -69,15 +73,18 @@ class DidResolver:
         self._under_way: dict[str, asyncio.Task[dict[str, Any] | AnodeError]] = {}
 
     async def resolve(self, did: str, max_age: float | None = None) -> dict[str, Any]:
-        """The document of `did`: the same object for as long as it is kept, so don't change it.
+        """The document of a did:web, did:key or did:jwk: the one entrance for DIDs that come from outside.
 
-        `max_age` (seconds) wants one fetched no longer ago than that, if it can be had. Raises Untrusted
-        (there is no sound document), Unavailable (not now), EgressDenied (its host is out of reach).
+        It is the same object for as long as it is kept, so don't change it. `max_age` (seconds) wants one
+        fetched no longer ago than that, if it can be had. Raises Untrusted (there is no sound document),
+        Unavailable (not now), EgressDenied (its host is out of reach).
         """
         kept = self._documents.get(did)
         age = self._clock() - kept.fetched if kept else self._lifetime
         if kept and age < self._lifetime and (max_age is None or age < max_age):
             return kept.content
+        if (made := self._own(did) or methods.local_document(did)) is not None:
+            return made
         outcome = await self._outcome(did)
         if not isinstance(outcome, AnodeError):
             return outcome

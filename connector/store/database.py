@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from connector.errors import Unavailable
-from connector.store.schema import SCHEMA, VERSION
+from connector.store.schema import STEPS, VERSION
 
 T = TypeVar("T")
 Transaction = sqlite3.Connection
@@ -151,7 +151,7 @@ def quick_check(path: Path) -> str | None:
             connection.close()
     except sqlite3.Error as error:
         raise Unavailable(f"The store {path} can't be read: {error}.") from None
-    if version not in (0, VERSION):
+    if version > VERSION:
         return f"it has version {version}, this program knows {VERSION}"
     return None if found == "ok" else str(found)
 
@@ -181,9 +181,10 @@ def _create(connection: sqlite3.Connection, path: str) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return
-    if version:
+    if version > VERSION:
         raise Unavailable(
             f"The store {path} has version {version}, this program knows {VERSION}. "
             "Use the program that wrote it, or start with another file."
         )
-    connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    missing = "".join(STEPS[version:])
+    connection.executescript(f"BEGIN; {missing} PRAGMA user_version = {VERSION}; COMMIT;")

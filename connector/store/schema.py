@@ -1,8 +1,10 @@
-"""The tables. Times are epoch seconds; documents are JSON text."""
+"""The tables, version by version. Times are epoch seconds; documents are JSON text.
 
-VERSION = 1
+A store of an earlier version is brought up by the steps that it lacks. A step that was released is never
+changed.
+"""
 
-SCHEMA = """
+_FIRST = """
 CREATE TABLE processes (
     pid TEXT PRIMARY KEY, subject TEXT NOT NULL, role TEXT NOT NULL, participant TEXT NOT NULL,
     peer_pid TEXT, address TEXT, state TEXT, pending TEXT, accepted TEXT NOT NULL, steps INTEGER NOT NULL,
@@ -64,3 +66,41 @@ CREATE TABLE status_lists (
 
 CREATE TABLE files (origin TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
+
+_CREDENTIALS = """
+-- Credentials of ours, given by issuers. `format` is a credential profile of DCP; `token` the credential.
+CREATE TABLE wallet (
+    id TEXT PRIMARY KEY, type TEXT NOT NULL, issuer TEXT NOT NULL, format TEXT NOT NULL, token TEXT NOT NULL,
+    document TEXT NOT NULL, request TEXT, received REAL NOT NULL, until REAL
+) WITHOUT ROWID;
+
+-- What we have asked issuers for, or have been offered by them.
+CREATE TABLE credential_requests (
+    pid TEXT PRIMARY KEY, issuer TEXT NOT NULL, objects TEXT NOT NULL, status TEXT NOT NULL,
+    issuer_pid TEXT, reason TEXT, created REAL NOT NULL, changed REAL NOT NULL
+) WITHOUT ROWID;
+
+-- What holders have asked us for, and credentials given unasked. `message` is what remains to be delivered.
+CREATE TABLE issuances (
+    pid TEXT PRIMARY KEY, holder TEXT NOT NULL, holder_pid TEXT, objects TEXT NOT NULL, status TEXT NOT NULL,
+    reason TEXT, message BLOB, attempts INTEGER NOT NULL, next_try REAL NOT NULL, problem TEXT,
+    created REAL NOT NULL, changed REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX issuances_holder ON issuances (holder, created);
+CREATE INDEX issuances_message ON issuances (next_try) WHERE message IS NOT NULL;
+
+-- Credentials that we have issued to participants.
+CREATE TABLE issued (
+    id TEXT PRIMARY KEY, type TEXT NOT NULL, holder TEXT NOT NULL, format TEXT NOT NULL,
+    document TEXT NOT NULL, issued REAL NOT NULL, until REAL, state TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX issued_holder ON issued (holder, id);
+
+-- What participants have presented: data requests are decided by it after a restart, too.
+CREATE TABLE presented (
+    participant TEXT PRIMARY KEY, asked TEXT NOT NULL, credentials TEXT NOT NULL, verified REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+STEPS = (_FIRST, _CREDENTIALS)
+VERSION = len(STEPS)

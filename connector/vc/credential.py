@@ -17,6 +17,10 @@ from connector.vc.status import check_entry, check_list
 V1 = "https://www.w3.org/2018/credentials/v1"
 V2 = "https://www.w3.org/ns/credentials/v2"
 Version = Literal["1.1", "2.0"]
+MAX_CREDENTIALS = 100
+"""Credentials in a presentation taken."""
+MAX_ENTRIES = 20
+"""Statuses of one credential taken, and schemas, and so on: each may have to be fetched."""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|^`\\]+")
 _TYPED = ("credentialStatus", "termsOfUse", "evidence", "refreshService", "credentialSchema")
@@ -64,22 +68,29 @@ def contexts(document: Mapping[str, Any]) -> list[Any]:
     return entries
 
 
-def check(document: object, resources: Mapping[str, tuple[bytes, ...]]) -> Version:
+def check(
+    document: object,
+    resources: Mapping[str, tuple[bytes, ...]],
+    *,
+    by_name: bool = False,
+    loose: bool = False,
+) -> Version:
     """Raise RemoteProtocolError unless `document` has the shape of a credential; returns its data model.
 
     `resources`: what is held of the resources that a credential may name with a digest, several versions
-    of one among them.
+    of one among them. `by_name`: it is read as JSON and not as a graph, so an id may be any string. `loose`:
+    the type VerifiableCredential may be missing.
     """
     if not isinstance(document, dict):
         raise RemoteProtocolError("a credential must be a JSON object")
     found = version(document)
-    _check_types(document, "VerifiableCredential")
-    _check_id(document, "the credential")
+    _check_types(document, None if loose else "VerifiableCredential")
+    _check_id(document, "the credential", by_name=by_name)
     _check_issuer(document.get("issuer"))
-    _check_subjects(document.get("credentialSubject"))
+    _check_subjects(document.get("credentialSubject"), by_name=by_name)
     for key in _TYPED:
         if key in document:
-            _check_typed(document[key], key)
+            _check_typed(document[key], key, by_name=by_name)
     _check_text(document, "the credential")
     period(document)
     if found == "2.0" and "relatedResource" in document:
@@ -89,18 +100,20 @@ def check(document: object, resources: Mapping[str, tuple[bytes, ...]]) -> Versi
     return found
 
 
-def check_presentation(document: object, *, strings: bool = False) -> Version:
+def check_presentation(document: object, *, strings: bool = False, by_name: bool = False) -> Version:
     """Raise RemoteProtocolError unless `document` has the shape of a presentation; returns its data model.
 
-    `strings`: its credentials may be JWTs, as those of data model 1.1 were.
+    `strings`: its credentials may be JWTs, as those of data model 1.1 were. `by_name` as for `check`.
     """
     if not isinstance(document, dict):
         raise RemoteProtocolError("a presentation must be a JSON object")
     found = version(document)
     _check_types(document, "VerifiablePresentation")
-    _check_id(document, "the presentation")
+    _check_id(document, "the presentation", by_name=by_name)
     if "holder" in document and not is_url(identifier(document["holder"])):
         raise RemoteProtocolError("holder must be a URL, or an object with a URL as its id")
+    if len(credentials(document)) > MAX_CREDENTIALS:
+        raise RemoteProtocolError(f"the presentation has more than {MAX_CREDENTIALS} credentials")
     for entry in credentials(document):
         if not isinstance(entry, dict) and not (strings and isinstance(entry, str)):
             raise RemoteProtocolError(f"an entry of verifiableCredential is {shown(entry)}, not an object")
@@ -141,21 +154,31 @@ def statuses(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in _many(document.get("credentialStatus", [])) if isinstance(entry, dict)]
 
 
+def schemas(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The entries of `credentialSchema`."""
+    return [entry for entry in _many(document.get("credentialSchema", [])) if isinstance(entry, dict)]
+
+
+def subjects(document: Mapping[str, Any]) -> list[Any]:
+    """The subjects of a credential."""
+    return _many(document.get("credentialSubject"))
+
+
 def _many(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _check_types(document: Mapping[str, Any], wanted: str) -> None:
+def _check_types(document: Mapping[str, Any], wanted: str | None) -> None:
     found = document.get("type")
     if not _many(found) or not all(isinstance(t, str) and t for t in _many(found)):
         raise RemoteProtocolError(f"type is {shown(found)}; it must be a string, or an array of strings")
-    if wanted not in _many(found):
+    if wanted is not None and wanted not in _many(found):
         raise RemoteProtocolError(f"type does not contain {wanted}")
 
 
-def _check_id(value: Mapping[str, Any], what: str) -> None:
+def _check_id(value: Mapping[str, Any], what: str, *, by_name: bool) -> None:
     for key in ("id", "@id"):
-        if key in value and not is_url(value[key]):
+        if key in value and not (is_url(value[key]) or (by_name and isinstance(value[key], str))):
             raise RemoteProtocolError(f"the id of {what} is {shown(value[key])}; it must be a URL")
 
 
@@ -166,14 +189,16 @@ def _check_issuer(issuer: object) -> None:
         _check_text(issuer, "the issuer")
 
 
-def _check_subjects(subject: object) -> None:
+def _check_subjects(subject: object, *, by_name: bool) -> None:
     for one in _many(subject) or [None]:
         if not isinstance(one, dict) or not one:
             raise RemoteProtocolError("credentialSubject must be an object with claims, or an array of these")
-        _check_id(one, "the credential's subject")
+        _check_id(one, "the credential's subject", by_name=by_name)
 
 
-def _check_typed(value: object, key: str) -> None:
+def _check_typed(value: object, key: str, *, by_name: bool) -> None:
+    if len(_many(value)) > MAX_ENTRIES:
+        raise RemoteProtocolError(f"{key} has more than {MAX_ENTRIES} entries")
     for entry in _many(value) or [None]:
         if not isinstance(entry, dict):
             raise RemoteProtocolError(f"{key} must be an object, or an array of objects")
@@ -181,11 +206,11 @@ def _check_typed(value: object, key: str) -> None:
         if not kinds or not all(isinstance(kind, str) and kind for kind in kinds):
             raise RemoteProtocolError(f"{key} needs a type, which is a string")
         if key in ("credentialSchema", "credentialStatus"):
-            _check_id(entry, key)
+            _check_id(entry, key, by_name=by_name and key == "credentialStatus")
         if key == "credentialSchema" and "id" not in entry:
             raise RemoteProtocolError("credentialSchema needs an id, which is a URL")
         if key == "credentialStatus" and "BitstringStatusListEntry" in kinds:
-            check_entry(entry)
+            check_entry(entry, by_name=by_name)
 
 
 def _check_text(value: Mapping[str, Any], what: str) -> None:

@@ -25,3 +25,12 @@ def instant(value: object, where: str, *, offset_needed: bool = True) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise RemoteProtocolError(f"{where} is {shown(value)}, a date or time that does not exist") from None
+
+
+def iso(epoch: float) -> str:
+    """An instant as xsd:dateTime in UTC, seconds precise.
+
+    >>> iso(1767225600)
+    '2026-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

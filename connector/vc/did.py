@@ -6,17 +6,30 @@ Decentralized Claims Protocol 1.0.1 "Validating Self-Issued ID Tokens".
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from connector.errors import NotFound, Untrusted
+from connector.vc import multikey
 from connector.vc.jose import shown
-from connector.vc.keys import Key, public_key
+from connector.vc.keys import public_key
+from connector.vc.multikey import Kind, Public
 
 MAX_LENGTH = 512
-CONTEXTS = ["https://www.w3.org/ns/did/v1", "https://w3id.org/security/suites/jws-2020/v1"]
+CONTEXTS = [
+    "https://www.w3.org/ns/did/v1",
+    "https://w3id.org/security/suites/jws-2020/v1",
+    "https://w3id.org/security/multikey/v1",
+]
+RELATIONSHIPS = ("authentication", "assertionMethod", "capabilityInvocation")
+_PURPOSES: Mapping[Kind, tuple[str, ...]] = {
+    "P-256": RELATIONSHIPS,
+    "Ed25519": ("authentication", "assertionMethod"),
+}
+_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")  # a last label like this makes the host an IP address
@@ -48,7 +61,9 @@ def document_url(did: str, scheme: str = "https") -> str:
     if len(did) > MAX_LENGTH:
         raise Untrusted(f"the DID is longer than {MAX_LENGTH} characters")
     if not did.startswith("did:web:"):
-        raise Untrusted(f"{shown(did)} is not a did:web, the only DID method this node reads")
+        raise Untrusted(
+            f"{shown(did)} is no did:web; others' DIDs are read here if they are did:web, did:key or did:jwk"
+        )
     authority, *segments = did.removeprefix("did:web:").split(":")
     host, port_mark, port = re.sub("%3a", "%3A", authority, count=1).partition("%3A")
     if port_mark and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):
@@ -70,44 +85,76 @@ def document_url(did: str, scheme: str = "https") -> str:
     return f"{scheme}://{host}{':' + port if port else ''}/{place}/did.json"
 
 
-def document(did: str, keys: Sequence[Key], public_url: str) -> dict[str, Any]:
-    """The DID document of this node: its keys, and where its Dataspace Protocol endpoints are.
+class Method(NamedTuple):
+    """A key to publish: under which id, and what for."""
 
-    Shaped so that Eclipse connectors read it too: `JsonWebKey2020` methods with absolute ids, relationships
-    as arrays of strings, each `serviceEndpoint` a string.
+    kid: str
+    public: Public
+    relationships: tuple[str, ...]
+
+
+class Endpoint(NamedTuple):
+    """A service to publish: `fragment` of its id, its type, its address."""
+
+    fragment: str
+    type: str
+    endpoint: str
+
+
+def method(kid: str, public: Public, *, past: bool = False) -> Method:
+    """A key as its participant publishes it: P-256 speaks for it, Ed25519 signs documents only.
+
+    `past`: it signs no more; what it has signed still counts.
+    """
+    purposes = ("assertionMethod",) if past else _PURPOSES[multikey.kind(public)]
+    return Method(kid, public, purposes)
+
+
+def services(public_url: str, elsewhere: Mapping[str, str] | None = None) -> list[Endpoint]:
+    """The services of the node at `public_url`.
+
+    `elsewhere`: addresses by type of service, in the place of our own or besides them.
     """
     base = public_url.rstrip("/")
-    names = [key.kid for key in keys]
+    own = {
+        # The published JSON schema wants /catalog here as well, against the standard's own example
+        # (DataspaceProtocol issue 251): the example is what peers follow.
+        "DataService": f"{base}/.well-known/dspace-version",
+        "CatalogService": f"{base}/dsp/catalog",
+        "CredentialService": f"{base}/dcp/credential-service",
+        "IssuerService": f"{base}/dcp/issuer-service",
+    }
+    found = {**own, **(elsewhere or {})}
+    return [Endpoint(_WORD.sub("-", kind).lower(), kind, endpoint) for kind, endpoint in found.items()]
+
+
+def document(did: str, methods: Sequence[Method], services: Sequence[Endpoint]) -> dict[str, Any]:
+    """The DID document of a participant.
+
+    Shaped so that Eclipse connectors read it too: P-256 as `JsonWebKey2020` and before all else (other types,
+    such as the `Multikey` of an Ed25519 key, they don't see), absolute ids, relationships as arrays of
+    strings, each `serviceEndpoint` a string.
+    """
+    ordered = sorted(methods, key=lambda one: isinstance(one.public, Ed25519PublicKey))
     return {
         "@context": [*CONTEXTS],
         "id": did,
         "verificationMethod": [
-            {
-                "id": key.kid,
-                "type": "JsonWebKey2020",
-                "controller": did,
-                "publicKeyJwk": {**key.public_jwk, "kid": key.kid, "alg": "ES256", "use": "sig"},
-            }
-            for key in keys
+            {"id": one.kid, "controller": did, **_material(one.kid, one.public)} for one in ordered
         ],
-        "authentication": [*names],
-        "assertionMethod": [*names],
-        "capabilityInvocation": [*names],
+        **{name: [one.kid for one in ordered if name in one.relationships] for name in RELATIONSHIPS},
         "service": [
-            {
-                "id": f"{did}#data-service",
-                "type": "DataService",
-                # The published JSON schema wants /catalog here as well, against the standard's own example
-                # (DataspaceProtocol issue 251): the example is what peers follow.
-                "serviceEndpoint": f"{base}/.well-known/dspace-version",
-            },
-            {
-                "id": f"{did}#catalog-service",
-                "type": "CatalogService",
-                "serviceEndpoint": f"{base}/dsp/catalog",
-            },
+            {"id": f"{did}#{service.fragment}", "type": service.type, "serviceEndpoint": service.endpoint}
+            for service in services
         ],
     }
+
+
+def _material(kid: str, public: Public) -> dict[str, Any]:
+    if isinstance(public, Ed25519PublicKey):
+        return {"type": "Multikey", "publicKeyMultibase": multikey.encode(public)}
+    jwk = {**multikey.jwk(public), "kid": kid, "alg": "ES256", "use": "sig"}
+    return {"type": "JsonWebKey2020", "publicKeyJwk": jwk}
 
 
 def verification_key(

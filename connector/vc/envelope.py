@@ -11,11 +11,11 @@ from urllib.parse import unquote
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.vc import jws
-from connector.vc.credential import V2, contexts, identifier, types
-from connector.vc.dates import instant
+from connector.vc.credential import V2, contexts, identifier, types, version
+from connector.vc.dates import instant, iso
 from connector.vc.jose import shown
 from connector.vc.jws import Jws
-from connector.vc.multikey import Private
+from connector.vc.signers import Signer
 
 What = Literal["vc", "vp"]
 CREDENTIAL, PRESENTATION = "EnvelopedVerifiableCredential", "EnvelopedVerifiablePresentation"
@@ -37,9 +37,10 @@ def is_enveloped(document: object, what: What) -> bool:
     return isinstance(document, dict) and _WRAPPERS[what] in types(document)
 
 
-def envelope(token: str, what: What) -> dict[str, Any]:
-    """The JSON-LD object that stands for a JWT."""
-    return {"@context": V2, "id": f"data:application/{what}+jwt,{token}", "type": _WRAPPERS[what]}
+def envelope(token: str, what: What, *, older: bool = False) -> dict[str, Any]:
+    """The JSON-LD object that stands for a JWT. `older`: the JWT has a `vc` or `vp` claim."""
+    kind = "jwt" if older else f"{what}+jwt"
+    return {"@context": V2, "id": f"data:application/{kind},{token}", "type": _WRAPPERS[what]}
 
 
 def unwrapped(document: Mapping[str, Any], what: What) -> tuple[str, bool]:
@@ -56,10 +57,11 @@ def unwrapped(document: Mapping[str, Any], what: What) -> tuple[str, bool]:
     return unquote(token) if "%" in token else token, kinds[head]
 
 
-def read(token: str, what: What, now: float, *, older: bool = False) -> Enveloped:
+def read(token: str, what: What, now: float, *, older: bool = False, loose: bool = False) -> Enveloped:
     """What a JWT holds, its own period checked, its signature not yet.
 
-    `older` takes the form of VCDM 1.1. Raises RemoteProtocolError (malformed) or Untrusted.
+    `older` takes the form of VCDM 1.1; `loose` in that form takes a `sub` that is not the subject's id, null
+    members, and `context` for `@context`. Raises RemoteProtocolError (malformed) or Untrusted.
     """
     parsed = jws.parse(token)
     header, claims = parsed.header, parsed.payload
@@ -71,7 +73,7 @@ def read(token: str, what: What, now: float, *, older: bool = False) -> Envelope
             raise RemoteProtocolError(f"the JWT's {key} is {shown(found)}; for this it must be {right[0]}")
     _check_times(claims, now)
     if older:
-        return _older(parsed, what)
+        return _older(parsed, what, loose)
     if "vc" in claims or "vp" in claims:
         raise RemoteProtocolError(f"a {what}+jwt has no vc or vp claim: its payload is the document itself")
     key = "issuer" if what == "vc" else "holder"
@@ -81,7 +83,7 @@ def read(token: str, what: What, now: float, *, older: bool = False) -> Envelope
     return Enveloped(parsed, claims, str(signer))
 
 
-def _older(parsed: Jws, what: What) -> Enveloped:
+def _older(parsed: Jws, what: What, loose: bool) -> Enveloped:
     """VCDM 1.1 §6.3.1: registered claims stand for members of the document."""
     claims = parsed.payload
     inner = claims.get(what)
@@ -91,6 +93,9 @@ def _older(parsed: Jws, what: What) -> Enveloped:
     if not isinstance(signer, str):
         raise RemoteProtocolError("the JWT has no iss claim")
     document = dict(inner)
+    if loose:
+        document = {key: value for key, value in inner.items() if value is not None}
+        document.setdefault("@context", document.pop("context", None))
     named = "issuer" if what == "vc" else "holder"
     if identifier(document.get(named, signer)) != signer:
         raise Untrusted(f"the JWT's iss is {shown(signer)}, the document's {named} another")
@@ -99,9 +104,12 @@ def _older(parsed: Jws, what: What) -> Enveloped:
         document.setdefault("id", claims["jti"])
     subject = document.get("credentialSubject")
     if what == "vc" and isinstance(claims.get("sub"), str) and isinstance(subject, dict):
-        if subject.get("id", claims["sub"]) != claims["sub"]:
+        if subject.get("id", claims["sub"]) != claims["sub"] and not loose:
             raise Untrusted("the JWT's sub is not the id of the credential's subject")
         document["credentialSubject"] = {"id": claims["sub"], **subject}
+    for claim, member in (("nbf", "issuanceDate"), ("exp", "expirationDate")):
+        if what == "vc" and claim in claims and version(document) == "1.1":
+            document.setdefault(member, iso(claims[claim]))
     return Enveloped(parsed, document, signer)
 
 
@@ -138,14 +146,14 @@ def outer(token: Jws, now: float) -> Enveloped:
     return Enveloped(token, token.payload, token.payload["iss"])
 
 
-def credential_jwt(document: Mapping[str, Any], key: Private, kid: str) -> str:
+def credential_jwt(document: Mapping[str, Any], key: Signer, kid: str) -> str:
     """A credential of VCDM 2.0 as `vc+jwt`."""
     return jws.sign({"typ": "vc+jwt", "cty": "vc", "kid": kid}, document, key)
 
 
 def presentation_jwt(
     credentials: Sequence[str],
-    key: Private,
+    key: Signer,
     kid: str,
     *,
     audience: str,
@@ -175,13 +183,21 @@ def presentation_jwt(
     return jws.sign({"typ": "JWT", "kid": kid}, {**claims, "sub": holder, **envelope(inner, "vp")}, key)
 
 
-def older_credential_jwt(document: Mapping[str, Any], key: Private, kid: str, token_id: str) -> str:
-    """A credential of VCDM 1.1 as a JWT with a `vc` claim."""
+def older_credential_jwt(document: Mapping[str, Any], key: Signer, kid: str, token_id: str) -> str:
+    """A credential as a JWT with a `vc` claim (VCDM 1.1 §6.3.1), which holds all of it.
+
+    The form belongs to data model 1.1; Eclipse connectors want status lists of 2.0 in it as well.
+    """
     claims: dict[str, Any] = {"iss": identifier(document.get("issuer")), "jti": document.get("id", token_id)}
     subject = document.get("credentialSubject")
     if isinstance(subject, dict) and "id" in subject:
         claims["sub"] = subject["id"]
-    for claim, member in (("nbf", "issuanceDate"), ("exp", "expirationDate")):
+    for claim, member in (
+        ("nbf", "issuanceDate"),
+        ("nbf", "validFrom"),
+        ("exp", "expirationDate"),
+        ("exp", "validUntil"),
+    ):
         if member in document:
             claims[claim] = int(instant(document[member], member))
     return jws.sign({"typ": "JWT", "kid": kid}, {**claims, "vc": dict(document)}, key)
@@ -189,7 +205,7 @@ def older_credential_jwt(document: Mapping[str, Any], key: Private, kid: str, to
 
 def older_presentation_jwt(
     credentials: Sequence[str],
-    key: Private,
+    key: Signer,
     kid: str,
     *,
     audience: str,
@@ -218,10 +234,12 @@ def _check_times(claims: Mapping[str, Any], now: float, leeway: float = 5) -> No
             continue
         if name == "iat" and isinstance(value, str):
             value = instant(value, "iat")
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e11:
             raise RemoteProtocolError(f"the JWT's {name} is {shown(value)}, not a time in seconds")
         found[name] = value
     if found.get("exp", now + 1) <= now:
         raise Untrusted("the JWT has expired (exp)")
     if found.get("nbf", now) > now + leeway:
         raise Untrusted("the JWT is not valid yet (nbf)")
+    if found.get("iat", now) > now + leeway:
+        raise Untrusted("the JWT says that it is issued in the future (iat)")

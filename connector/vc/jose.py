@@ -19,7 +19,7 @@ import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from connector.errors import Untrusted
 from connector.vc.keys import Key
@@ -50,12 +50,10 @@ class Jws(NamedTuple):
 
 
 def sign(header: Mapping[str, Any], claims: Mapping[str, Any], key: Key) -> str:
-    """The token with `claims`, signed by `key`; `alg` and `kid` are added to `header`."""
+    """The token with `claims`, signed by `key`, a P-256 key; `alg` and `kid` are added to `header`."""
     full = {**header, "alg": "ES256", "kid": key.kid}
     signing_input = _encode(orjson.dumps(full)) + b"." + _encode(orjson.dumps(claims))
-    r, s = decode_dss_signature(key.private.sign(signing_input, _ES256))
-    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-    return (signing_input + b"." + _encode(signature)).decode()
+    return (signing_input + b"." + _encode(key.signer.sign(signing_input))).decode()
 
 
 def parse(token: str, *, typ: str | None = "JWT", max_bytes: int = MAX_BYTES) -> Jws:

@@ -1,4 +1,4 @@
-"""Signed credentials in JWS compact form (RFC 7515): EdDSA, ES256 and ES384, one for each kind of key.
+"""Signed credentials in JWS compact form (RFC 7515): EdDSA, ES256, ES384, ES512, one for each kind of key.
 
 Apart from `connector.vc.jose`, which does ES256 for tokens as fast as can be. What is believed of a header
 is its algorithm (which must be that of the key), its type and its key's name; `crit`, `jwk`, `jku` and `x5c`
@@ -15,7 +15,8 @@ from connector.errors import RemoteProtocolError, Untrusted
 from connector.jsonld.documents import loads
 from connector.vc import multibase, multikey
 from connector.vc.jose import shown
-from connector.vc.multikey import Kind, Private, Public
+from connector.vc.multikey import Kind, Public
+from connector.vc.signers import Signer
 
 MAX_BYTES = 1 << 20
 _MAX_DEPTH = 64
@@ -24,8 +25,9 @@ ALGORITHMS: Mapping[str, Kind] = {
     "Ed25519": "Ed25519",  # RFC 9864's name for the same
     "ES256": "P-256",
     "ES384": "P-384",
+    "ES512": "P-521",
 }
-_NAMES: Mapping[Kind, str] = {"Ed25519": "EdDSA", "P-256": "ES256", "P-384": "ES384"}
+_NAMES: Mapping[Kind, str] = {"Ed25519": "EdDSA", "P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
 class Jws(NamedTuple):
@@ -37,11 +39,11 @@ class Jws(NamedTuple):
     signature: bytes
 
 
-def sign(header: Mapping[str, Any], payload: Mapping[str, Any], key: Private) -> str:
+def sign(header: Mapping[str, Any], payload: Mapping[str, Any], key: Signer) -> str:
     """The JWS of `payload`; `alg` follows from the key."""
-    full = {"alg": _NAMES[multikey.kind(key)], **header}
+    full = {"alg": _NAMES[multikey.kind(key.public)], **header}
     signing_input = ".".join(multibase.base64url(orjson.dumps(part)) for part in (full, payload))
-    return f"{signing_input}.{multibase.base64url(multikey.sign(key, signing_input.encode()))}"
+    return f"{signing_input}.{multibase.base64url(key.sign(signing_input.encode()))}"
 
 
 def parse(token: object) -> Jws:

@@ -61,22 +61,22 @@ def local_document(did: str) -> dict[str, Any] | None:
     }
 
 
-def method_key(document: Mapping[str, Any], reference: str, purpose: str) -> Public:
+def method_key(document: Mapping[str, Any], reference: str, purpose: str | None) -> Public:
     """The key that `document` publishes under the absolute DID URL `reference` for `purpose`.
 
-    `purpose` is a relationship, such as `assertionMethod`. Raises Untrusted.
+    `purpose` is a relationship, such as `assertionMethod`; None does not ask for any. Raises Untrusted.
     """
     did = reference.partition("#")[0]
     if document.get("id") != did:
         raise Untrusted(f"the DID document of {shown(did)} has the id {shown(document.get('id'))}")
-    entries = _list(document, purpose)
+    entries = _list(document, purpose) if purpose else []
     embedded = [m for m in entries if isinstance(m, dict) and _absolute(did, m.get("id")) == reference]
     listed = bool(embedded) or any(_absolute(did, entry) == reference for entry in entries)
     methods = [m for m in _list(document, "verificationMethod") if isinstance(m, dict)]
     found = [m for m in methods if _absolute(did, m.get("id")) == reference] + embedded
     if not found:
         raise Untrusted(f"the DID document of {did} has no verification method {shown(reference)}")
-    if not listed:
+    if purpose and not listed:
         raise Untrusted(f"the DID document of {did} does not list {shown(reference)} under {purpose}")
     if len(found) > 1:
         raise Untrusted(f"the DID document of {did} has the verification method {shown(reference)} twice")
@@ -88,8 +88,8 @@ def method_key(document: Mapping[str, Any], reference: str, purpose: str) -> Pub
     return _material(method, reference)
 
 
-def key_by_thumbprint(document: Mapping[str, Any], did: str, thumbprint: str, purpose: str) -> Public:
-    """The key for `purpose` whose JWK thumbprint (RFC 7638) somebody names it by. Raises Untrusted."""
+def key_by_thumbprint(document: Mapping[str, Any], did: str, thumbprint: str, purpose: str | None) -> Public:
+    """The key whose JWK thumbprint (RFC 7638) somebody names it by, as `method_key`. Raises Untrusted."""
     for method in _list(document, "verificationMethod"):
         reference = _absolute(did, method.get("id")) if isinstance(method, dict) else None
         if reference is None or not isinstance(method.get("publicKeyJwk"), dict):

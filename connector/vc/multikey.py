@@ -1,4 +1,4 @@
-"""Keys for credentials: Ed25519, P-256 and P-384, as Multikey, as JWK, and what they sign.
+"""Keys: Ed25519, P-256, P-384 and P-521, as Multikey, as JWK, and their signatures checked.
 
 Controlled Identifiers 1.0 §2.2.2 (Multikey), RFC 7518 §6.2 and RFC 8037 (JWK). ECDSA signatures are the raw
 `r‖s` of IEEE P1363, as JOSE and Data Integrity both want them.
@@ -11,38 +11,49 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.vc import multibase
 
-Kind = Literal["Ed25519", "P-256", "P-384"]
+Kind = Literal["Ed25519", "P-256", "P-384", "P-521"]
 Public = Ed25519PublicKey | ec.EllipticCurvePublicKey
 Private = Ed25519PrivateKey | ec.EllipticCurvePrivateKey
 
-KINDS: tuple[Kind, ...] = ("Ed25519", "P-256", "P-384")
+KINDS: tuple[Kind, ...] = ("Ed25519", "P-256", "P-384", "P-521")
 HEADERS: Mapping[Kind, bytes] = {
     "Ed25519": multibase.varint(0xED),
     "P-256": multibase.varint(0x1200),
     "P-384": multibase.varint(0x1201),
+    "P-521": multibase.varint(0x1202),
 }
 """Multicodec headers of public keys."""
 _PRIVATE_HEADERS: Mapping[Kind, bytes] = {
     "Ed25519": multibase.varint(0x1300),
     "P-256": multibase.varint(0x1306),
     "P-384": multibase.varint(0x1307),
+    "P-521": multibase.varint(0x1308),
 }
-_CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}
-_HASHES: Mapping[str, hashes.HashAlgorithm] = {"P-256": hashes.SHA256(), "P-384": hashes.SHA384()}
-_BYTES: Mapping[Kind, int] = {"Ed25519": 32, "P-256": 32, "P-384": 48}
+_CURVES: Mapping[str, ec.EllipticCurve] = {
+    "P-256": ec.SECP256R1(),
+    "P-384": ec.SECP384R1(),
+    "P-521": ec.SECP521R1(),
+}
+_NAMES: Mapping[str, Kind] = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+_HASHES: Mapping[str, hashes.HashAlgorithm] = {
+    "P-256": hashes.SHA256(),
+    "P-384": hashes.SHA384(),
+    "P-521": hashes.SHA512(),
+}
+_BYTES: Mapping[Kind, int] = {"Ed25519": 32, "P-256": 32, "P-384": 48, "P-521": 66}
 
 
 def kind(key: Public | Private) -> Kind:
-    """Which of the three kinds `key` is."""
+    """Which of the four kinds `key` is."""
     if isinstance(key, Ed25519PublicKey | Ed25519PrivateKey):
         return "Ed25519"
-    return "P-256" if isinstance(key.curve, ec.SECP256R1) else "P-384"
+    return _NAMES[key.curve.name]
 
 
 def generate(wanted: Kind) -> Private:
@@ -67,7 +78,7 @@ def from_bytes(octets: bytes) -> Public:
     for found, header in HEADERS.items():
         if octets.startswith(header):
             return _from_raw(found, octets[len(header) :])
-    raise Untrusted("the key's multicodec header is none of Ed25519, P-256 and P-384")
+    raise Untrusted("the key's multicodec header is none of Ed25519, P-256, P-384 and P-521")
 
 
 def decode(text: object) -> Public:
@@ -87,7 +98,7 @@ def private_from_multibase(text: str) -> Private:
             if found == "Ed25519":
                 return Ed25519PrivateKey.from_private_bytes(raw)
             return ec.derive_private_key(int.from_bytes(raw, "big"), _CURVES[found])
-    raise RemoteProtocolError("the secretKeyMultibase is none of Ed25519, P-256 and P-384")
+    raise RemoteProtocolError("the secretKeyMultibase is none of Ed25519, P-256, P-384 and P-521")
 
 
 def jwk(key: Public) -> dict[str, str]:
@@ -104,7 +115,7 @@ def from_jwk(given: Mapping[str, Any]) -> Public:
     """The key of a public JWK that somebody else published. Raises Untrusted."""
     found = given.get("crv")
     if found not in KINDS or given.get("kty") != ("OKP" if found == "Ed25519" else "EC"):
-        raise Untrusted("the published key is none of Ed25519, P-256 and P-384")
+        raise Untrusted("the published key is none of Ed25519, P-256, P-384 and P-521")
     if "d" in given:
         raise Untrusted("the key is published together with its private part, so anybody can sign with it")
     x = _coordinate(given.get("x"), _BYTES[found])
@@ -112,15 +123,6 @@ def from_jwk(given: Mapping[str, Any]) -> Public:
         return _from_raw("Ed25519", x)
     y = _coordinate(given.get("y"), _BYTES[found])
     return _from_raw(found, b"\x04" + x + y)
-
-
-def sign(key: Private, message: bytes) -> bytes:
-    """The signature over `message`: Ed25519, or ECDSA with the curve's own hash as `r‖s`."""
-    if isinstance(key, Ed25519PrivateKey):
-        return key.sign(message)
-    found = kind(key)
-    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(_HASHES[found])))
-    return r.to_bytes(_BYTES[found], "big") + s.to_bytes(_BYTES[found], "big")
 
 
 def verify(key: Public, signature: bytes, message: bytes) -> None:

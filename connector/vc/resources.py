@@ -4,7 +4,7 @@ Nothing is fetched: a digest is checked where the bytes are held, and only its f
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.errors import RemoteProtocolError
@@ -28,13 +28,18 @@ def check_related(related: Any, resources: Mapping[str, tuple[bytes, ...]]) -> N
             raise RemoteProtocolError(
                 f"relatedResource {shown(name)} has neither digestSRI nor digestMultibase"
             )
-        wanted = [_sri(entry["digestSRI"])] if "digestSRI" in entry else []
-        wanted += [_multihash(entry["digestMultibase"])] if "digestMultibase" in entry else []
-        held = resources.get(name)
-        if held and not any(all(hashlib.new(a, octets).digest() == d for a, d in wanted) for octets in held):
-            raise RemoteProtocolError(
-                f"the digest of relatedResource {shown(name)} is not that of its content"
-            )
+        check_digests(entry, resources.get(name, ()), f"relatedResource {shown(name)}")
+
+
+def check_digests(entry: Mapping[str, Any], held: Sequence[bytes], what: str) -> None:
+    """Raise RemoteProtocolError unless the digests in `entry` are well formed, and those of one of `held`.
+
+    No digests, or nothing held, is no reason to.
+    """
+    wanted = [_sri(entry["digestSRI"])] if "digestSRI" in entry else []
+    wanted += [_multihash(entry["digestMultibase"])] if "digestMultibase" in entry else []
+    if held and not any(all(hashlib.new(a, octets).digest() == d for a, d in wanted) for octets in held):
+        raise RemoteProtocolError(f"the digest of {what} is not that of its content")
 
 
 def _sri(value: object) -> tuple[str, bytes]:

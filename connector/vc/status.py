@@ -1,9 +1,12 @@
 """Status lists: Bitstring Status List 1.0 and StatusList2021, entries and lists, read and written.
 
-Both are gzip of a bit string whose first bit is the most significant of the first byte. A list comes from
-outside: decompression stops at `max_bytes`, before memory could be filled by it.
+Both are gzip of a bit string whose first bit is the most significant of the first byte; the older writes it
+in plain base64 (RFC 4648 §4), the newer as multibase. Others write the older list in each of these ways, so
+all are read: gzip in base64 begins with `H`, never with `u`. A list comes from outside: decompression stops
+at `MAX_BYTES`, before memory could be filled by it.
 """
 
+import binascii
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +41,23 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Demands:
+    """What the list of somebody else must be, beside issued by the credential's issuer and within its period.
+
+    `min_bits`: at least this long. `signed`: its proof holds; where that is not asked, whoever answers at its
+    address decides. `shaped`: it has the id that is its address, and the type VerifiableCredential.
+    """
+
+    min_bits: int = MIN_BITS
+    signed: bool = True
+    shaped: bool = True
+
+
+STRICT = Demands()
+"""As the standards have it."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusList:
     """A list read: its issuer, what it says (`purposes`), until when it holds, and its bits."""
 
@@ -62,8 +82,11 @@ class StatusList:
         return value
 
 
-def check_entry(entry: Mapping[str, Any]) -> Entry:
-    """A `credentialStatus` of one of the two types, read. Raises RemoteProtocolError: malformed."""
+def check_entry(entry: Mapping[str, Any], *, by_name: bool = False) -> Entry:
+    """A `credentialStatus` of one of the two types, read. Raises RemoteProtocolError: malformed.
+
+    `by_name`: the index may be a number, as Eclipse's issuers write it; as JSON-LD it must be a string.
+    """
     kinds = entry.get("type")
     kind = next((k for k in (kinds if isinstance(kinds, list) else [kinds]) if k in KINDS), None)
     url, purpose, index = (entry.get(k) for k in ("statusListCredential", "statusPurpose", "statusListIndex"))
@@ -75,7 +98,8 @@ def check_entry(entry: Mapping[str, Any]) -> Entry:
         raise RemoteProtocolError("the id of credentialStatus must not be that of the status list")
     if not isinstance(purpose, str) or not purpose:
         raise RemoteProtocolError("credentialStatus needs a statusPurpose, which is a string")
-    text = str(index) if kind == STATUS_LIST_2021[0] and isinstance(index, int) else index
+    number = isinstance(index, int) and not isinstance(index, bool)
+    text = str(index) if number and (by_name or kind == STATUS_LIST_2021[0]) else index
     if not isinstance(text, str) or not text.isascii() or not text.isdigit() or len(text) > 12:
         raise RemoteProtocolError("statusListIndex must be a whole number ≥ 0, written as a string")
     size = entry.get("statusSize", 1)
@@ -99,9 +123,7 @@ def check_list(credential: Mapping[str, Any]) -> None:
         )
 
 
-def read(
-    credential: Mapping[str, Any], entry: Entry, *, min_bits: int = MIN_BITS, max_bytes: int = MAX_BYTES
-) -> StatusList:
+def read(credential: Mapping[str, Any], entry: Entry, demands: Demands = STRICT) -> StatusList:
     """The list in a status list credential, whose own proof and period somebody has checked.
 
     Raises Untrusted: not the kind that `entry` needs, too short, too large, or not gzip.
@@ -109,24 +131,27 @@ def read(
     outer, inner = KINDS[entry.kind]
     if outer not in _strings(credential.get("type")):
         raise Untrusted(f"{shown(entry.url)} is not a {outer}")
-    if isinstance(credential.get("id"), str) and credential["id"] != entry.url:
-        raise Untrusted(f"the status list at {shown(entry.url)} has the id {shown(credential['id'])}")
+    name = credential.get("id")
+    if isinstance(name, str) and name != entry.url and (demands.shaped or ":" in name):
+        raise Untrusted(f"the status list at {shown(entry.url)} has the id {shown(name)}")
     subject = credential.get("credentialSubject")
     if not isinstance(subject, dict) or inner not in _strings(subject.get("type")):
         raise Untrusted(f"the subject of the status list is not a {inner}")
     issuer = credential.get("issuer")
     issuer = issuer.get("id") if isinstance(issuer, dict) else issuer
-    bits = _unpacked(subject.get("encodedList"), inner == BITSTRING[2], max_bytes)
-    if len(bits) * 8 < min_bits:
-        raise Untrusted(f"the status list has {len(bits) * 8} bits; it must have {min_bits} or more")
+    bits = _unpacked(subject.get("encodedList"), inner == BITSTRING[2])
+    if len(bits) * 8 < demands.min_bits:
+        raise Untrusted(f"the status list has {len(bits) * 8} bits; it must have {demands.min_bits} or more")
     return StatusList(str(issuer), tuple(_strings(subject.get("statusPurpose"))), bits)
 
 
 def encoded(bits: bytes, kind: str = BITSTRING[0]) -> str:
     """`encodedList` of a list: gzip without a time in it, so that the same bits give the same text."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    text = multibase.base64url(packer.compress(bits) + packer.flush())
-    return "u" + text if kind == BITSTRING[0] else text
+    packed = packer.compress(bits) + packer.flush()
+    if kind == BITSTRING[0]:
+        return multibase.encode("u", packed)
+    return binascii.b2a_base64(packed, newline=False).decode()
 
 
 def with_bit(bits: bytes, index: int, *, value: bool) -> bytes:
@@ -137,19 +162,19 @@ def with_bit(bits: bytes, index: int, *, value: bool) -> bytes:
     return bytes(changed)
 
 
-def _unpacked(text: object, multibase_needed: bool, max_bytes: int) -> bytes:
+def _unpacked(text: object, multibase_needed: bool) -> bytes:
     if not isinstance(text, str) or (multibase_needed and not text.startswith("u")):
         raise Untrusted("the status list has no encodedList in the form its type needs")
     try:
-        packed = multibase.from_base64url(
-            text[1:] if text.startswith("u") and multibase_needed else text.rstrip("=")
-        )
+        if not multibase_needed:
+            text = text.rstrip("=").replace("+", "-").replace("/", "_")
+        packed = multibase.from_base64url(text.removeprefix("u"))
         unpacker = zlib.decompressobj(31)
-        bits = unpacker.decompress(packed, max_bytes + 1)
+        bits = unpacker.decompress(packed, MAX_BYTES + 1)
     except (RemoteProtocolError, zlib.error):
         raise Untrusted("the status list's encodedList is not gzip in base64url") from None
-    if len(bits) > max_bytes:
-        raise Untrusted(f"the status list unpacks to more than {max_bytes} bytes")
+    if len(bits) > MAX_BYTES:
+        raise Untrusted(f"the status list unpacks to more than {MAX_BYTES} bytes")
     if not unpacker.eof or unpacker.unused_data:
         raise Untrusted("the status list's encodedList is cut, or more than one gzip stream")
     return bits

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Untrusted
 from connector.node import Node
+from connector.vc import credential as model
+from connector.vc import envelope
 from connector.web.identifiers import answer, resolve_identifier
 from connector.web.openapi import BadRequest, Call, Route
 
@@ -49,7 +51,7 @@ class DeriveRequest(_Body):
 
 
 class VerifyOptions(_Body):
-    """`checks`: what is checked besides the proof; all, if it is left out."""
+    """`checks`: of `proof`, `credentialStatus` and `credentialSchema`, what is checked; all, if left out."""
 
     checks: list[str] | None = Field(None, max_length=10)
     challenge: str | None = None
@@ -135,10 +137,11 @@ async def issue_revocable_credential(node: Node, call: Call) -> web.Response:
 
 async def _issue(node: Node, call: Call, *, revocable: bool) -> web.Response:
     if call.path["suite"] == "jose":
-        document = await node.credentials.issue_jwt(
+        token = await node.credentials.issue_jwt(
             call.path["issuer"], call.body.credential, revocable=revocable
         )
-        return answer(document, 201)
+        older = model.version(call.body.credential) == "1.1"
+        return answer(envelope.envelope(token, "vc", older=older), 201)
     pointers = call.body.options.mandatoryPointers if call.body.options else []
     issued = await node.credentials.issue(
         call.path["issuer"], call.path["suite"], call.body.credential, pointers, revocable=revocable
@@ -153,10 +156,12 @@ async def derive_credential(node: Node, call: Call) -> web.Response:
 
 
 async def verify_credential(node: Node, call: Call) -> Verified:
-    """Whether a credential's proofs hold, it is valid now, and its status is unset."""
+    """Whether a credential's proofs hold, it is valid now, its status is unset, and it fits its schema."""
     checks = call.body.options.checks if call.body.options else None
     await node.verifier.verify(
-        call.body.verifiableCredential, status=checks is None or "credentialStatus" in checks
+        call.body.verifiableCredential,
+        status=checks is None or "credentialStatus" in checks,
+        schema=checks is None or "credentialSchema" in checks,
     )
     return Verified()
 

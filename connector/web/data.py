@@ -79,7 +79,7 @@ async def refresh(request: web.Request) -> web.Response:
     stay valid until one of the new ones is used, so a lost answer harms nobody.
     """
     node = request.app[NODE]
-    participant = await authenticated(request)
+    participant = (await authenticated(request)).did
     form = parse_qs((await read_body(request, 16_384)).decode("utf-8", "replace"))
     if form.get("grant_type") != ["refresh_token"] or len(form.get("refresh_token", [])) != 1:
         raise RemoteProtocolError("Send a form with grant_type=refresh_token and one refresh_token.")

@@ -10,6 +10,7 @@ from connector.dsp.messages import Message
 from connector.dsp.terms import VERSION, Kind, Subject
 from connector.errors import NotFound, RemoteProtocolError, Unavailable
 from connector.flows import catalog as catalog_flow
+from connector.flows.identify import Caller
 from connector.jsonld import documents
 from connector.node import Node
 from connector.store import processes as rows
@@ -74,8 +75,10 @@ async def version(request: web.Request) -> web.Response:
 async def catalog_request(request: web.Request) -> web.Response:
     """A page of the catalog (section 6.2.1), with `Link` to its neighbours, gzip if asked for."""
     node = request.app[NODE]
-    participant = await authenticated(request)
+    caller = await authenticated(request)
     message, _, _ = await _read(request, dsp.CatalogRequestMessage)
+    await node.prove(caller, node.catalog.asks)
+    participant = caller.did
     page = node.catalog.page(participant, catalog_flow.query(message.filter, request.query.get("page")))
     response = json(page.body)
     address = f"{node.address}/catalog/request"
@@ -91,12 +94,14 @@ async def catalog_request(request: web.Request) -> web.Response:
 
 async def dataset(request: web.Request) -> web.Response:
     """One dataset (section 6.2.2)."""
-    participant = await authenticated(request)
-    return json(request.app[NODE].catalog.dataset(participant, request.match_info["id"]))
+    node = request.app[NODE]
+    caller = await authenticated(request)
+    await node.prove(caller, node.catalog.asks)
+    return json(node.catalog.dataset(caller.did, request.match_info["id"]))
 
 
-async def authenticated(request: web.Request) -> str:
-    """The participant that sent the request."""
+async def authenticated(request: web.Request) -> Caller:
+    """Who sent the request."""
     return await request.app[NODE].identity.authenticate(request.headers.get("Authorization"))
 
 
@@ -104,7 +109,9 @@ def _state(subject: Subject) -> Handler:
     async def state(request: web.Request) -> web.Response:
         """The state of a process (sections 8.2.1, 10.2.1)."""
         node, pid = request.app[NODE], request.match_info["pid"]
-        participant = await authenticated(request)
+        caller = await authenticated(request)
+        await node.prove(caller)
+        participant = caller.did
         process = rows.process(node.db.read, pid)
         known = process is not None and process.state is not None and process.peer_pid is not None
         if (
@@ -123,7 +130,7 @@ def _opening(type_: type[Message]) -> Handler:
     async def opening(request: web.Request) -> web.Response:
         """A message that starts a process; answered 201 with the new process."""
         node = request.app[NODE]
-        participant = await authenticated(request)
+        caller = await authenticated(request)
         message, body, eclipse = await _read(request, type_)
         callback = getattr(message, "callback_address", None)
         if callback is None:
@@ -137,8 +144,9 @@ def _opening(type_: type[Message]) -> Handler:
                 "with one, not both."
             )
         node.check_address(callback)
+        await node.prove(caller, node.needs.of_message(caller.did, message))
         process = await node.exchange.receive(
-            participant, None, message, dsp.fingerprint(message, body), callback, eclipse
+            caller.did, None, message, dsp.fingerprint(message, body), callback, eclipse
         )
         return json(dsp.process_document(process), 201)
 
@@ -149,10 +157,11 @@ def _moving(type_: type[Message]) -> Handler:
     async def moving(request: web.Request) -> web.Response:
         """A message in an existing process; answered 200 with the process after it."""
         node = request.app[NODE]
-        participant = await authenticated(request)
+        caller = await authenticated(request)
         message, body, eclipse = await _read(request, type_)
         pid, fingerprint = request.match_info["pid"], dsp.fingerprint(message, body)
-        process = await node.exchange.receive(participant, pid, message, fingerprint, eclipse=eclipse)
+        await node.prove(caller, node.needs.of_message(caller.did, message) | node.needs.of_process(pid))
+        process = await node.exchange.receive(caller.did, pid, message, fingerprint, eclipse=eclipse)
         return json(dsp.process_document(process))
 
     return moving

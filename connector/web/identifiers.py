@@ -41,8 +41,7 @@ async def resolve_identifier(node: Node, call: Call) -> web.Response:
     if match[1] not in ("key", "jwk", "web"):
         return _unresolved("METHOD_NOT_SUPPORTED", 501, "this node resolves did:key, did:jwk and did:web")
     try:
-        own = did == node.participant and node.key is not None
-        document = node.did_document() if own else await node.verifier.document(did)
+        document = await node.resolver.resolve(did.partition("#")[0])
     except AnodeError as wrong:
         local = match[1] in ("key", "jwk")
         return _unresolved(*(("INVALID_DID", 400) if local else ("NOT_FOUND", 404)), "; ".join(wrong.reasons))

@@ -16,7 +16,7 @@ from connector.errors import (
 )
 from connector.flows.publish import Dataset
 from connector.node import Node
-from connector.web import credentials, guard, pages, public
+from connector.web import credentials, guard, pages, public, tokens
 from connector.web import management_models as model
 from connector.web import management_node as about
 from connector.web import management_processes as processes
@@ -41,6 +41,14 @@ _DESCRIPTION = (
 
 ROUTES = [
     Route("GET", "/status", about.status, "How this node is", "node", response=model.Status),
+    Route(
+        "POST",
+        "/reload",
+        about.reload,
+        "Read keys anew",
+        "node",
+        errors=(InvalidFile, Unavailable),
+    ),
     Route(
         "GET",
         "/events",
@@ -270,7 +278,8 @@ ROUTES = [
 
 def application(node: Node, token: str) -> web.Application:
     """The API, its OpenAPI document and its page, behind the guard."""
-    routes = [*ROUTES, *credentials.routes(node.config.credentials.api)]
+    settings = node.config.credentials
+    routes = [*ROUTES, *credentials.routes(settings.api), *tokens.routes(settings.clients)]
     described = document(routes, title="Anode management API", version=__version__, description=_DESCRIPTION)
     return guard.application(
         node,

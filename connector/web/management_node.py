@@ -32,6 +32,11 @@ async def status(node: Node, call: Call) -> model.Status:
     )
 
 
+async def reload(node: Node, call: Call) -> None:
+    """Take up what has changed in the keys, and in whom the settings believe. SIGHUP does the same."""
+    node.reload()
+
+
 async def list_datasets(node: Node, call: Call) -> model.DatasetPage:
     """All datasets of this node, whoever may see them."""
     found = catalog_rows.listing(node.db.read, call.query.after, call.query.limit)

@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from connector.errors import AnodeError, InvalidFile, NotFound, RemoteProtocolError
 from connector.node import Node
 from connector.vc import did as did_web
-from connector.web import data, dsp
+from connector.web import data, dcp, dsp
 from connector.web.dsp import NODE
 from connector.web.rendering import json, render
 
@@ -23,6 +23,12 @@ _ERRORS = {
     f"{dsp.BASE}/negotiations": "ContractNegotiationError",
     f"{dsp.BASE}/transfers": "TransferError",
 }
+_LIST_FORMS = {
+    "application/vc+jwt": "application/vc+jwt",
+    "application/jwt": "application/jwt",
+    **dict.fromkeys(("application/json", "application/ld+json", "application/vc"), "application/json"),
+}
+"""Media types that a status list may be asked for by, and the one it then has."""
 _LAST_ANSWERS = 2.0
 """Seconds that requests under way may still take when the node stops."""
 
@@ -44,10 +50,10 @@ def application(node: Node) -> web.Application:
     """The routes of a node as peers see them."""
     app = web.Application(client_max_size=node.limits.message_bytes)
     app[NODE] = node
-    app.add_routes([*dsp.routes(), *data.routes(), web.get("/healthz", _health)])
+    app.add_routes([*dsp.routes(), *dcp.routes(), *data.routes(), web.get("/healthz", _health)])
     app.router.add_get("/status/{name}", _status_list)
     app.router.add_route("*", "/{anything:.*}", _elsewhere)
-    if node.key is not None:
+    if node.keys is not None:
         path = "/" + did_web.document_url(node.participant).split("/", 3)[3]
         app.router.add_get(path, _did)
     return app
@@ -120,14 +126,32 @@ async def _did(request: web.Request) -> web.Response:
 
 
 async def _status_list(request: web.Request) -> web.Response:
-    """A status list of credentials that we issued: for everybody."""
+    """A status list of credentials that we issued, for everybody, in the form asked for."""
+    credentials, name = request.app[NODE].credentials, request.match_info["name"]
+    form = _list_form(request.headers.get("Accept", "application/json"))
     try:
-        found = await request.app[NODE].credentials.status_list(request.match_info["name"])
+        if form == "application/json":
+            response = json(await credentials.status_list(name))
+        else:
+            token, form = await credentials.status_list_jwt(name, older=form == "application/jwt")
+            response = web.Response(text=token, content_type=form)
     except NotFound as wrong:
         return json({"reason": list(wrong.reasons)}, status=404)
-    response = json(found)
     response.headers["Cache-Control"] = "max-age=60"
+    response.headers["Vary"] = "Accept"
     return response
+
+
+def _list_form(accept: str) -> str:
+    """The media type of a status list: the first in `accept` that we have; JSON with a proof otherwise.
+
+    `*/*` and nothing else is what Eclipse connectors send, and they read nothing then but a JWT with a `vc`
+    claim, also for lists of data model 2.0; so that is what it means here.
+    """
+    if accept.strip() == "*/*":
+        return "application/jwt"
+    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    return next((_LIST_FORMS[kind] for kind in wanted if kind in _LIST_FORMS), "application/json")
 
 
 async def _health(request: web.Request) -> web.Response:

@@ -81,23 +81,34 @@ def cut(request: web.Request) -> None:
         request.transport.abort()
 
 
+Body = Callable[[web.Request, str, tuple[str, ...]], dict[str, Any]]
+"""The body of an error, from its code and its reasons."""
+
+
 def errors_as(type_: str, handler: Handler) -> Handler:
     """The handler, with what it raises rendered as this error type (CatalogError, TransferError, …)."""
+    return _guarded(handler, lambda request, code, reasons: _dsp_error(type_, request, code, reasons))
 
+
+def refusals(handler: Handler) -> Handler:
+    """The handler, with what it raises as `{"code": …, "reason": […]}`: where no standard says how."""
+    return _guarded(handler, lambda _, code, reasons: {"code": code, "reason": list(reasons)})
+
+
+def _guarded(handler: Handler, body: Body) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except AnodeError as error:
             if type(error) not in STATUS:
                 _log.exception("%s %s failed by our own fault", request.method, request.path)
-            return render(type_, request, status_of(error), error.code, error.reasons, error)
+            return _told(body(request, error.code, error.reasons), status_of(error), error)
         except web.HTTPException:
             raise
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
-            return render(
-                type_, request, 500, "internal", ("The node failed; its operator finds why in its log.",)
-            )
+            reasons = ("The node failed; its operator finds why in its log.",)
+            return _told(body(request, "internal", reasons), 500)
 
     return guarded
 
@@ -108,17 +119,20 @@ def status_of(error: AnodeError) -> int:
 
 
 def render(
-    type_: str,
-    request: web.Request,
-    status: int,
-    code: str,
-    reasons: tuple[str, ...],
-    error: AnodeError | None = None,
+    type_: str, request: web.Request, status: int, code: str, reasons: tuple[str, ...]
 ) -> web.Response:
+    """An error of the Dataspace Protocol that no handler raised."""
+    return _told(_dsp_error(type_, request, code, reasons), status)
+
+
+def _dsp_error(type_: str, request: web.Request, code: str, reasons: tuple[str, ...]) -> dict[str, Any]:
     """An error body. The pids are those of the message, or what the path names if it was not read so far."""
     named = request.match_info.get("pid", "")
     provider_pid, consumer_pid = request.get(PIDS, (named, named))
-    document = error_document(type_, code, reasons, provider_pid or named, consumer_pid or named)
+    return error_document(type_, code, reasons, provider_pid or named, consumer_pid or named)
+
+
+def _told(document: dict[str, Any], status: int, error: AnodeError | None = None) -> web.Response:
     headers = {}
     if isinstance(error, Unavailable) and error.retry_after:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))

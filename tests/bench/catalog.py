@@ -29,7 +29,7 @@ class Asker:
         self.path = prepare(folder, free_port())
         config = settings.load(self.path)
         self._did, self._provider = config.participant.did, provider
-        self._key = keys.load(config.keys, self._did)
+        self._key = keys.load(config.keys.folder, self._did, passphrase_file=config.keys.passphrase_file)
         self._number: Iterator[int] = itertools.count()
 
     def ask(self, wanted: dict[str, Any] | None = None, mark: str | None = None) -> bytes:

@@ -8,15 +8,16 @@ from typing import Any
 
 import orjson
 
-from connector.errors import NotFound
 from connector.flows.credentials import Credentials, key_issuer
+from connector.flows.schemas import Schemas
 from connector.flows.status import Statuses
 from connector.flows.verify import Verifier
 from connector.flows.workers import Workers
 from connector.jsonld import graph
 from connector.resources import folder
 from connector.store.database import Database
-from connector.vc import multikey, status
+from connector.vc import methods, multikey, status
+from connector.vc.signers import InMemory
 from tests.bench.measure import cpu_seconds
 
 NOW = 1_790_000_000.0
@@ -51,7 +52,7 @@ async def _cpu(workers: Workers, number: int, run: Callable[[], Awaitable[Any]])
 
 async def compare(path: Path, verdict: Verdict) -> None:
     """Run and print."""
-    issuers = {kind: key_issuer(multikey.generate(kind)) for kind in multikey.KINDS}
+    issuers = {kind: key_issuer(InMemory(multikey.generate(kind))) for kind in multikey.KINDS}
     workers, db = Workers(number=1), Database(path / "credentials.sqlite")
     lists: dict[str, bytes] = {}
 
@@ -59,12 +60,12 @@ async def compare(path: Path, verdict: Verdict) -> None:
         return lists[url]
 
     async def resolve(did: str) -> Any:
-        raise NotFound(did)
+        return methods.local_document(did)
 
     dids = {name: issuer.did for name, issuer in issuers.items()}
     statuses = Statuses(db, lambda: NOW, "https://us.example/status", dids, fetch)
     credentials = Credentials(issuers, workers, lambda: NOW, statuses)
-    verifier = Verifier(workers, resolve, lambda: NOW, statuses, {})
+    verifier = Verifier(workers, resolve, lambda: NOW, statuses, Schemas(workers, lambda: NOW, fetch))
     document = passport("public", "use-data")
     signed = await credentials.issue("Ed25519", "eddsa-rdfc-2022", document)
     triples = len(graph.canonical({**document, "issuer": "did:example:issuer"}))
@@ -97,13 +98,13 @@ async def compare(path: Path, verdict: Verdict) -> None:
     entry = {"type": "BitstringStatusListEntry", "statusPurpose": "revocation", "statusListIndex": "94567"}
     entry["statusListCredential"] = LIST
     issuer = issuers["Ed25519"].did
-    await statuses.check(entry, issuer, verifier.status_list)
+    await statuses.check(entry, issuer, verifier.fetched)
     number = 20_000
     best = float("inf")
     for _ in range(5):
         before = time.process_time()
         for _ in range(number):
-            await statuses.check(entry, issuer, verifier.status_list)
+            await statuses.check(entry, issuer, verifier.fetched)
         best = min(best, (time.process_time() - before) / number * 1e6)
     verdict("status check from cache", best, 20, False, " µs CPU")
     await workers.close()

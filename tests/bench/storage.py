@@ -14,7 +14,7 @@ from connector.dsp.terms import Kind, Role, State, Subject
 from connector.store import processes
 from connector.store.database import Database
 from connector.store.processes import Outgoing, Step
-from connector.store.schema import SCHEMA
+from connector.store.schema import STEPS
 
 AT_ONCE = 32
 BODY = b"x" * 600
@@ -75,7 +75,7 @@ async def one_by_one(path: Path, number: int) -> float:
     """Transitions a second with a transaction each: the usual way with aiosqlite, one connection."""
     lock = asyncio.Lock()
     async with aiosqlite.connect(path, isolation_level=None) as db:
-        await db.executescript(SCHEMA)
+        await db.executescript("".join(STEPS))
         await db.execute("PRAGMA journal_mode = WAL")
         await db.execute("PRAGMA synchronous = FULL")
         for n in range(AT_ONCE):

@@ -46,6 +46,11 @@ policy explain
 policy test
 policy diff
 policy import
+key list
+key rotate
+key retire
+key add
+key encrypt
 config check
 config show"""
 """Commands that people have in their scripts: none goes away unnoticed."""
@@ -68,7 +73,7 @@ def test_init_makes_a_node(tmp_path: Path, capsys: Captured) -> None:
     assert err == ""
     config = load(tmp_path / "anode.yaml")
     assert (config.participant.did, config.network.reach) == ("did:web:localhost%3A8080", "loopback")
-    key = keys.load(config.keys, config.participant.did)
+    key = keys.load(config.keys.folder, config.participant.did, passphrase_file=config.keys.passphrase_file)
     assert key.kid == "did:web:localhost%3A8080#key-1"
     assert stat.S_IMODE(config.management.token_file.stat().st_mode) == 0o600
     assert len(config.management.token_file.read_text().strip()) >= 43

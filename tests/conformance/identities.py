@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from connector.errors import Untrusted
+from connector.flows.identify import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +13,11 @@ class FixedIdentity:
 
     peer: str
 
-    async def authorization(self, audience: str) -> str:
+    async def authorization(self, audience: str, types: frozenset[str] = frozenset()) -> str:
         return "Bearer kit"
 
-    async def authenticate(self, authorization: str | None) -> str:
-        return self.peer
+    async def authenticate(self, authorization: str | None) -> Caller:
+        return Caller(self.peer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +26,15 @@ class MockIdentity:
 
     participant: str
 
-    async def authorization(self, audience: str) -> str:
+    async def authorization(self, audience: str, types: frozenset[str] = frozenset()) -> str:
         # EDC 0.15 answers 500 without `region`; "any" is the audience it sends itself.
         return json.dumps({"region": "eu", "audience": "any", "clientId": self.participant})
 
-    async def authenticate(self, authorization: str | None) -> str:
+    async def authenticate(self, authorization: str | None) -> Caller:
         try:
             client = json.loads(authorization or "")["clientId"]
         except (ValueError, KeyError, TypeError):
             raise Untrusted("the Authorization header is not EDC's mock token") from None
         if not isinstance(client, str) or not client:
             raise Untrusted("the mock token's clientId is not a participant id")
-        return client
+        return Caller(client)

@@ -17,7 +17,7 @@ def test_claims() -> None:
 
 def test_sound() -> None:
     """Our own claims are sound to the other side."""
-    assert self_issued.check(GOOD, B, NOW) == (A, "j-1", 1_800_000_000, 1_800_000_060)
+    assert self_issued.check(GOOD, B, NOW) == (A, "j-1", 1_800_000_000, 1_800_000_060, None)
 
 
 @pytest.mark.parametrize(

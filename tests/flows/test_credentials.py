@@ -10,13 +10,15 @@ import pytest_asyncio
 
 from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable, Untrusted
 from connector.flows.credentials import Credentials, Issuer, key_issuer
+from connector.flows.schemas import Schemas
 from connector.flows.status import Statuses
 from connector.flows.verify import Verifier, hashes
 from connector.flows.workers import Workers
 from connector.store.database import Database
-from connector.vc import multikey, status
+from connector.vc import methods, multikey, status
 from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import suites
+from connector.vc.signers import InMemory
 from tests.vc import cases
 from tests.vc.cases import GOOD, changed
 
@@ -36,7 +38,7 @@ class World:
         self.web: dict[str, bytes] = {}
         self.documents: dict[str, Mapping[str, Any]] = {}
         self.fetched = 0
-        self.issuers = {kind: key_issuer(multikey.generate(kind)) for kind in multikey.KINDS}
+        self.issuers = {kind: key_issuer(InMemory(multikey.generate(kind))) for kind in multikey.KINDS}
         self.workers = Workers()
         self.db = Database(folder / "store.sqlite")
         self.statuses = self.lists("https://us.example/status")
@@ -51,9 +53,9 @@ class World:
         return Credentials(issuers, self.workers, lambda: self.now, self.statuses, resources=cases.RESOURCES)
 
     def verifying(self, statuses: Statuses, **more: Any) -> Verifier:
-        return Verifier(
-            self.workers, self.resolve, lambda: self.now, statuses, {}, resources=cases.RESOURCES, **more
-        )
+        more = {"resources": cases.RESOURCES, **more}
+        schemas = Schemas(self.workers, lambda: self.now, self.fetch)
+        return Verifier(self.workers, self.resolve, lambda: self.now, statuses, schemas, **more)
 
     async def fetch(self, url: str) -> bytes:
         self.fetched += 1
@@ -62,9 +64,10 @@ class World:
         return self.web[url]
 
     async def resolve(self, did: str) -> Mapping[str, Any]:
-        if did not in self.documents:
+        document = methods.local_document(did) or self.documents.get(did)
+        if document is None:
             raise Untrusted(f"there is no {did}")
-        return self.documents[did]
+        return document
 
     async def forced(self, document: dict[str, Any], kind: str = "Ed25519", **members: Any) -> dict[str, Any]:
         """A document with a proof, whatever is wrong with it, as far as it can be hashed."""
@@ -74,10 +77,10 @@ class World:
         proof = {**proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z"), **members}
         proof = {key: value for key, value in proof.items() if value is not ...}
         try:
-            found = await hashes(self.workers, suite, document, proof, issuer.private.public_key())
+            found = await hashes(self.workers, suite, document, proof, issuer.signer.public)
         except AnodeError:
             found = (bytes(32), bytes(32))
-        return {**document, "proof": {**proof, "proofValue": suites.sign(issuer.private, found)}}
+        return {**document, "proof": {**proof, "proofValue": suites.sign(issuer.signer, found)}}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -115,7 +118,7 @@ async def test_what_must_be_issuable_is(world: World, name: str) -> None:
     """Unusual and still right: issued, and verified where it is valid now."""
     issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", cases.ISSUABLE[name])
     if "period" not in name:
-        await world.verifier.verify(issued, status=False)
+        await world.verifier.verify(issued, status=False, schema=False)
 
 
 @pytest.mark.parametrize("name", cases.REJECTED)
@@ -240,6 +243,28 @@ async def test_sets_and_chains_of_proofs(world: World) -> None:
         await world.verifier.verify({**two, "proof": [two["proof"][0], spoiled]})
 
 
+async def test_others_may_sign_too(world: World) -> None:
+    """A notary's proof beside the issuer's, or under it: both must hold, and one must be the issuer's."""
+    issuer, notary = world.issuers["P-256"], world.issuers["Ed25519"]
+    document = {**GOOD, "issuer": issuer.did}
+    first = (await world.forced(document, id="urn:x:notary"))["proof"]
+    assert first["verificationMethod"] == notary.method
+    with pytest.raises(Untrusted, match="another one's key"):
+        await world.verifier.verify({**document, "proof": first})
+    beside = (await world.forced(document, "P-256"))["proof"]
+    await world.verifier.verify({**document, "proof": [first, beside]})
+    suite = next(s for s in issuer.suites if s.form == "rdfc")
+    proof = {**proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z"), "previousProof": first["id"]}
+    signed = {**document, "proof": [first]}
+    found = await hashes(world.workers, suite, signed, proof, issuer.private.public_key())
+    over = {**proof, "proofValue": suites.sign(issuer.private, found)}
+    await world.verifier.verify({**document, "proof": [first, over]})
+    spoiled = {**first, "created": "2025-01-01T00:00:00Z"}
+    for wrong in ([spoiled, beside], [spoiled, over], [over], [{**first, "id": "urn:x:other"}, over]):
+        with pytest.raises((Untrusted, RemoteProtocolError)):
+            await world.verifier.verify({**document, "proof": wrong})
+
+
 async def test_the_key_must_be_the_issuers(world: World) -> None:
     """A right proof by a key of another DID is refused, unless one asks for that."""
     document = {**GOOD, "issuer": world.issuers["P-256"].did}
@@ -267,12 +292,12 @@ async def test_a_credential_is_valid_in_its_period_only(world: World) -> None:
 
 async def test_a_did_web_issuer_is_resolved(world: World) -> None:
     """The key is read from the issuer's DID document, under assertionMethod."""
-    private = multikey.generate("P-256")
+    private = InMemory(multikey.generate("P-256"))
     issuer = Issuer("did:web:maker.example", "did:web:maker.example#k", private)
     elsewhere = world.issuing({"maker": issuer})
     issued = await elsewhere.issue("maker", "ecdsa-rdfc-2019", GOOD)
     method = {"id": issuer.method, "type": "JsonWebKey2020", "controller": issuer.did}
-    method["publicKeyJwk"] = multikey.jwk(private.public_key())  # type: ignore[assignment] # a dict in a dict
+    method["publicKeyJwk"] = multikey.jwk(private.public)  # type: ignore[assignment] # a dict in a dict
     document = {"id": issuer.did, "verificationMethod": [method], "assertionMethod": [issuer.method]}
     world.documents[issuer.did] = document
     await world.verifier.verify(issued)
@@ -289,8 +314,8 @@ async def presented(
     document = {"@context": [cases.V2], "type": ["VerifiablePresentation"], **members}
     unsigned = proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z", "authentication")
     unsigned |= {"challenge": "c1", "domain": "verifier.example", **(proof or {})}
-    found = await hashes(world.workers, suite, document, unsigned, issuer.private.public_key())
-    return {**document, "proof": {**unsigned, "proofValue": suites.sign(issuer.private, found)}}
+    found = await hashes(world.workers, suite, document, unsigned, issuer.signer.public)
+    return {**document, "proof": {**unsigned, "proofValue": suites.sign(issuer.signer, found)}}
 
 
 async def test_presentations(world: World) -> None:
@@ -303,6 +328,8 @@ async def test_presentations(world: World) -> None:
     await verify(good, None, None)
     await verify(await presented(world, holder={"id": holder}, verifiableCredential=[]), "c1", None)
     await verify(await presented(world), "c1", None)
+    own = {"kind": "P-256", "holder": world.issuers["P-256"].did}
+    await verify(await presented(world, **own, verifiableCredential=[issued]), "c1", None)
     tampered = {**issued, "credentialSubject": {"id": "did:example:other"}}
     bare = {key: value for key, value in issued.items() if key != "proof"}
     wrong: list[tuple[Any, str | None, str | None]] = [
@@ -315,6 +342,7 @@ async def test_presentations(world: World) -> None:
         (await presented(world, holder=world.issuers["P-256"].did), "c1", None),
         (await presented(world, proof={"proofPurpose": "assertionMethod"}), "c1", None),
         (await presented(world, verifiableCredential=[tampered]), "c1", None),
+        (await presented(world, kind="P-256", verifiableCredential=[issued]), "c1", None),
         (await presented(world, verifiableCredential=[bare]), "c1", None),
         ({**good, "verifiableCredential": ["text"]}, "c1", None),
         ({**good, "verifiableCredential": [None]}, "c1", None),
@@ -351,6 +379,12 @@ async def test_a_credential_of_ours_is_revoked_and_reinstated(world: World) -> N
             await world.statuses.set(spoiled, value=True)
     with pytest.raises(NotFound):
         await world.credentials.status_list("nobody-revocation-1")
+    token = await world.credentials.issue_jwt("P-521", GOOD, revocable=True)
+    found = (await world.verifier.verify_jwt(token)).document
+    name = found["credentialStatus"][0]["statusListCredential"].rpartition("/")[2]
+    with pytest.raises(NotFound, match="jwt"):  # no cryptosuite takes such a key
+        await world.credentials.status_list(name)
+    assert world.credentials.status_list_jwt(name, older=False)
 
 
 async def listed(
@@ -446,8 +480,8 @@ async def test_the_memory_of_lists_is_bounded(world: World) -> None:
         await verify(
             await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", changed("credentialStatus", entry))
         )
-    assert len(lists._kept) == 2
-    assert lists._bytes == 2 * 16384
+    assert len(lists._lists._kept) == 2
+    assert lists._lists._bytes == 2 * 16384
 
 
 async def test_a_holder_shows_a_part(world: World) -> None:

@@ -7,16 +7,21 @@ import json
 import pytest
 
 from connector.dcp import self_issued
+from connector.dcp.profiles import PROFILES
 from connector.errors import Unavailable, Untrusted
 from connector.flows.identify import Identity, SelfIssued
 from connector.peers.client import Answer, Client
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
 from connector.vc import did as did_web
-from connector.vc import jose, keys
+from connector.vc import jose, keys, methods, multikey
 from tests.peers.hosts import Clock, Hosts
 
 A, B, M = "did:web:a.example", "did:web:b.example", "did:web:mallory.example"
+
+
+def published(key: keys.Key) -> did_web.Method:
+    return did_web.method(key.kid, key.signer.public)
 
 
 class World:
@@ -31,12 +36,12 @@ class World:
         self.a = self.start(A)
 
     def publish(self, did: str, *more: keys.Key, **changes: object) -> None:
-        own = did_web.document(did, [self.keys[did], *more], "https://x.example")
+        own = did_web.document(did, list(map(published, [self.keys[did], *more])), [])
         self.hosts.publish(own | changes, did)
 
-    def start(self, did: str, relationship: str | None = "capabilityInvocation") -> SelfIssued:
+    def start(self, did: str, profile: str = "strict") -> SelfIssued:
         resolver = DidResolver(self.hosts, "https", self.clock)
-        return SelfIssued(did, self.keys[did], resolver, self.clock, relationship=relationship)
+        return SelfIssued(did, lambda: self.keys[did], resolver, self.clock, profile=PROFILES[profile])
 
     def token(
         self, key: keys.Key | None = None, header: dict[str, object] | None = None, **claims: object
@@ -64,14 +69,14 @@ async def test_both_ways(world: World) -> None:
     """Each takes the other's token and learns its DID."""
     a: Identity = world.a
     b: Identity = world.b
-    assert await b.authenticate(await a.authorization(B)) == A
-    assert await a.authenticate(await b.authorization(A)) == B
+    assert (await b.authenticate(await a.authorization(B))).did == A
+    assert (await a.authenticate(await b.authorization(A))).did == B
 
 
 async def test_scheme_case_is_free(world: World) -> None:
     """`bearer` is `Bearer` (RFC 9110 §11.1)."""
     token = (await world.a.authorization(B)).removeprefix("Bearer ")
-    assert await world.b.authenticate(f"bearer  {token} ") == A
+    assert (await world.b.authenticate(f"bearer  {token} ")).did == A
 
 
 @pytest.mark.parametrize(
@@ -142,7 +147,7 @@ async def test_header_altered(world: World, changes: dict[str, object], reason: 
 
 async def test_signed_by_another(world: World) -> None:
     """A token in A's name signed with Mallory's key is refused, under either kid."""
-    stolen = keys.Key(f"{A}#key-1", world.keys[M].private, world.keys[M].public_jwk)
+    stolen = keys.Key(f"{A}#key-1", world.keys[M].signer)
     with pytest.raises(Untrusted, match="signature does not match"):
         await world.b.authenticate(world.token(stolen))
     with pytest.raises(Untrusted, match=r"not a key of did:web:a\.example"):
@@ -154,14 +159,14 @@ async def test_key_for_another_purpose(world: World) -> None:
     world.publish(A, capabilityInvocation=[])
     with pytest.raises(Untrusted, match="does not list"):
         await world.b.authenticate(world.token())
-    assert await world.start(B, relationship=None).authenticate(world.token()) == A
+    assert (await world.start(B, profile="edc").authenticate(world.token())).did == A
 
 
 async def test_replay(world: World) -> None:
     """A token is good once, also when both uses come at the same time."""
     token = await world.a.authorization(B)
     results = await asyncio.gather(*(world.b.authenticate(token) for _ in range(5)), return_exceptions=True)
-    assert [r for r in results if not isinstance(r, Untrusted)] == [A]
+    assert [r.did for r in results if not isinstance(r, Untrusted)] == [A]
     world.clock.now += 59
     with pytest.raises(Untrusted, match="used before"):
         await world.b.authenticate(token)
@@ -172,10 +177,10 @@ async def test_replay(world: World) -> None:
 
 async def test_jti_is_not_used_up_by_a_forger(world: World) -> None:
     """A forged token with a jti does not make the real one a replay."""
-    stolen = keys.Key(f"{A}#key-1", world.keys[M].private, world.keys[M].public_jwk)
+    stolen = keys.Key(f"{A}#key-1", world.keys[M].signer)
     with pytest.raises(Untrusted, match="signature"):
         await world.b.authenticate(world.token(stolen, jti="j"))
-    assert await world.b.authenticate(world.token(jti="j")) == A
+    assert (await world.b.authenticate(world.token(jti="j"))).did == A
 
 
 async def test_jtis_are_fresh(world: World) -> None:
@@ -191,9 +196,9 @@ async def test_restart(world: World) -> None:
     restarted = world.start(B)
     with pytest.raises(Untrusted, match="before this node restarted; sign a new one"):
         await restarted.authenticate(token)
-    assert await restarted.authenticate(await world.a.authorization(B)) == A
+    assert (await restarted.authenticate(await world.a.authorization(B))).did == A
     almost = world.token(iat=int(world.clock.now) - 2)
-    assert await restarted.authenticate(almost) == A
+    assert (await restarted.authenticate(almost)).did == A
 
 
 async def test_known_peer_costs_no_request(world: World) -> None:
@@ -210,7 +215,7 @@ async def test_key_rotation(world: World, name: str) -> None:
     old, world.keys[A] = world.keys[A], keys.generate(A, name)
     world.publish(A)
     world.clock.now += 31
-    assert await world.b.authenticate(world.token()) == A
+    assert (await world.b.authenticate(world.token())).did == A
     assert len(world.hosts.asked) == 2
     with pytest.raises(Untrusted, match=r"has no key|signature does not match"):
         await world.b.authenticate(world.token(old))
@@ -246,13 +251,27 @@ async def test_document_away(world: World) -> None:
         await world.b.authenticate(token)
     world.hosts.answers[where] = good
     world.clock.now += 6
-    assert await world.b.authenticate(token) == A
+    assert (await world.b.authenticate(token)).did == A
+
+
+@pytest.mark.parametrize("method", ["key", "jwk"])
+async def test_participants_are_known_by_did_web(world: World, method: str) -> None:
+    """A token that is sound but by a did:key or did:jwk is refused: such a DID anybody makes in a moment."""
+    public = world.keys[M].signer.public
+    jwk = base64.urlsafe_b64encode(json.dumps(multikey.jwk(public)).encode()).decode().rstrip("=")
+    did, fragment = {
+        "key": (methods.did_key(public), multikey.encode(public)),
+        "jwk": (f"did:jwk:{jwk}", "0"),
+    }[method]
+    anybody = keys.Key(f"{did}#{fragment}", world.keys[M].signer)
+    with pytest.raises(Untrusted, match=f"'did:{method}:.* is not a did:web, by which alone participants"):
+        await world.b.authenticate(world.token(anybody, iss=did, sub=did))
 
 
 async def test_document_out_of_reach(world: World) -> None:
     """A peer that lives where this node must not connect is Untrusted: it is its choice, not our trouble."""
     client = Client(Egress("internet"))
-    b = SelfIssued(B, world.keys[B], DidResolver(client, "https", world.clock), world.clock)
+    b = SelfIssued(B, lambda: world.keys[B], DidResolver(client, "https", world.clock), world.clock)
     local = "did:web:localhost%3A8080"
     with pytest.raises(Untrusted, match=r"out of reach; https://localhost:8080/\S+ is loopback"):
         await b.authenticate(world.token(keys.generate(local), iss=local, sub=local))

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from connector.jsonld import contexts
 from connector.vc import multibase, multikey
+from connector.vc.signers import InMemory
 from tests.bench.credentials import passport
 from tests.conformance.artifacts import cache
 from tests.flows.test_credentials import World
@@ -115,7 +116,9 @@ async def peer() -> AsyncIterator[Peer]:
 
 def key(world: World, kind: str) -> dict[str, str]:
     """The issuer's key as the other side reads it."""
-    private = world.issuers[kind].private
+    signer = world.issuers[kind].signer
+    assert isinstance(signer, InMemory)
+    private = signer.private
     if kind == "Ed25519":
         raw, header = private.private_bytes_raw(), multibase.varint(0x1300)  # type: ignore[union-attr] # it is one
     else:

@@ -31,13 +31,15 @@ class Key:
     """One of our keys as openvc's signer."""
 
     def __init__(self, issuer: Issuer) -> None:
-        self.alg = {"Ed25519": "EdDSA", "P-256": "ES256", "P-384": "ES384"}[multikey.kind(issuer.private)]
+        self.alg = {"Ed25519": "EdDSA", "P-256": "ES256", "P-384": "ES384"}[
+            multikey.kind(issuer.signer.public)
+        ]
         self.kid = issuer.method
-        self.public_jwk = multikey.jwk(issuer.private.public_key())
-        self._private = issuer.private
+        self.public_jwk = multikey.jwk(issuer.signer.public)
+        self._signer = issuer.signer
 
     def sign(self, signing_input: bytes) -> bytes:
-        return multikey.sign(self._private, signing_input)
+        return self._signer.sign(signing_input)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -124,7 +126,7 @@ async def test_jwts(world: World, kind: str) -> None:
         "issuanceDate": "2026-01-01T00:00:00Z",
         "credentialSubject": {"id": "did:example:subject"},
     }
-    ours = envelope.older_credential_jwt(older, issuer.private, issuer.method, "urn:uuid:1")
+    ours = envelope.older_credential_jwt(older, issuer.signer, issuer.method, "urn:uuid:1")
     VcJwtProofSuite().verify(ours, public_key_jwk=key.public_jwk)
     world.now = time.time()  # it takes the system's clock for `nbf`
     theirs = VcJwtProofSuite().sign(older, signing_key=key)

@@ -45,6 +45,19 @@ def test_between_now_and_the_next_change_nothing_changes(document, facts):
 
 @settings(max_examples=200)
 @given(documents, facts)
+def test_it_ends_when_nothing_can_help_any_more(document, facts):
+    """Up to its end the answer may be yes once facts are known, and at its end it can not be any more."""
+    compiled = compile_policy(parse(document), facts.action)
+    end = compiled.ends(facts)
+    for later in (facts.now + step / 4 for step in range(80)):
+        if end is None or later < end:
+            assert compiled.possible(facts._replace(now=later))
+    if end is not None:
+        assert not compiled.possible(facts._replace(now=end))
+
+
+@settings(max_examples=200)
+@given(documents, facts)
 def test_what_is_impossible_stays_a_no(document, facts):
     """What is permitted is possible; what is not possible is refused whatever fact is added."""
     compiled = compile_policy(parse(document), facts.action)

@@ -1,6 +1,7 @@
 """DID documents of others: fetched from real servers, kept, refused."""
 
 import asyncio
+import base64
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from connector.peers.client import Answer, Client
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
 from connector.vc import did as did_web
-from connector.vc import keys
+from connector.vc import keys, methods, multikey
 from tests.peers.conftest import Serve
 from tests.peers.hosts import Clock, Hosts
 
@@ -218,12 +219,58 @@ async def test_fetches_are_bounded() -> None:
     assert all(isinstance(result, Untrusted) for result in results)
 
 
+@pytest.mark.parametrize("kind", multikey.KINDS)
+async def test_dids_that_are_keys_need_no_network(kind: multikey.Kind) -> None:
+    """did:key and did:jwk come through the same entrance as did:web, and nothing is fetched for them."""
+    hosts = Hosts()
+    public = multikey.generate(kind).public_key()
+    jwk = base64.urlsafe_b64encode(json.dumps(multikey.jwk(public)).encode()).decode().rstrip("=")
+    for did, name in ((methods.did_key(public), multikey.encode(public)), (f"did:jwk:{jwk}", "0")):
+        document = await resolver(hosts, Clock()).resolve(did)
+        assert methods.method_key(document, f"{did}#{name}", "assertionMethod") == public
+    assert hosts.asked == []
+
+
+@pytest.mark.parametrize(
+    "did",
+    [
+        "did:key:z6Mk",
+        "did:key:",
+        "did:jwk:e30",
+        "did:jwk:!",
+        "did:key:z6Mk/x",
+        "did:example:1",
+        "did:",
+        "x",
+        "",
+    ],
+)
+async def test_dids_that_are_none(did: str) -> None:
+    """A did:key that holds no key, another method, or no DID at all is Untrusted, and nothing is fetched."""
+    hosts = Hosts()
+    with pytest.raises(Untrusted):
+        await resolver(hosts, Clock()).resolve(did)
+    assert hosts.asked == []
+
+
+async def test_our_own_document_is_not_fetched() -> None:
+    """What this node publishes it knows itself, as it is now."""
+    hosts = Hosts()
+    mine = DidResolver(hosts, "https", Clock(), own=lambda did: DOCUMENT if did == A else None)
+    assert await mine.resolve(A) is DOCUMENT
+    with pytest.raises(Untrusted, match="it answered 404"):
+        await mine.resolve("did:web:b.example")
+    assert hosts.asked == ["https://b.example/.well-known/did.json"]
+
+
 async def test_our_own_document_over_the_network(client: Client, serve: Serve) -> None:
     """What a node publishes, another reads and finds the key in."""
     key = None
 
     async def handler(_request: web.Request) -> web.Response:
-        return web.json_response(did_web.document(did, [key], base))
+        return web.json_response(
+            did_web.document(did, [did_web.method(key.kid, key.signer.public)], did_web.services(base))
+        )
 
     base = await serve(handler)
     base = base.replace("127.0.0.1", "localhost")
@@ -231,4 +278,4 @@ async def test_our_own_document_over_the_network(client: Client, serve: Serve) -
     key = keys.generate(did)
     document = await DidResolver(client, "http", Clock()).resolve(did)
     found = did_web.verification_key(document, did, key.kid)
-    assert found.public_numbers() == key.private.public_key().public_numbers()
+    assert found == key.signer.public

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connector.store import catalog
 from connector.store.catalog import Stored, Wanted, Window
-from connector.store.schema import SCHEMA
+from connector.store.schema import STEPS
 
 POLICIES = ("open", "partners", "hidden")
 VALUES = {"category": ("EV", "LMT", "industrial"), "chemistry": ("NMC", "LFP")}
@@ -45,7 +45,7 @@ filters = st.lists(
 
 def store(found: list[Entry]) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    connection.executescript(SCHEMA)
+    connection.executescript("".join(STEPS))
     for entry in found:
         publish(connection, entry)
     return connection

@@ -13,7 +13,7 @@ from connector.dsp.process import Process
 from connector.dsp.terms import FINAL, Kind, Role, State, Subject
 from connector.store import processes as rows
 from connector.store.processes import Agreement, Outgoing, Step
-from connector.store.schema import SCHEMA
+from connector.store.schema import STEPS
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 word = st.text(st.characters(exclude_categories=["Cs", "Z", "C"]), min_size=1, max_size=20)
@@ -41,7 +41,7 @@ process = st.builds(
 
 def empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    connection.executescript(SCHEMA)
+    connection.executescript("".join(STEPS))
     return connection
 
 

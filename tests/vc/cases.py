@@ -56,6 +56,10 @@ ISSUABLE = {
         **changed("type", ["VerifiableCredential", "T"]),
         "@context": [V2, {"T": "https://types.example/T"}],
     },
+    "context as in its file": {
+        **changed("type", ["VerifiableCredential", "T"]),
+        "@context": [V2, {"@context": {"T": "https://types.example/T"}}],
+    },
     "any period": {
         **GOOD,
         "validFrom": "2090-01-01T00:00:00.123+02:00",
@@ -100,6 +104,14 @@ REJECTED = {
     "context order": changed("@context", [EXAMPLES, V2]),
     "context redefines": changed("@context", [V2, {"VerifiableCredential": "https://e.example/V"}]),
     "context redefines text": changed("@context", [V2, {"name": "https://e.example/n"}]),
+    "context in a context undefined": {
+        **changed("type", ["VerifiableCredential", "T"]),
+        "@context": [V2, {"@context": {"T": "not-an-iri"}}],
+    },
+    "context in a context and more": {
+        **changed("type", ["VerifiableCredential", "T"]),
+        "@context": [V2, {"@context": {"T": "https://types.example/T"}, "T": "https://types.example/U"}],
+    },
     "type missing": changed("type", ...),
     "type empty": changed("type", []),
     "type null": changed("type", None),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from connector.errors import NotFound, Untrusted
-from connector.vc import did, keys
+from connector.vc import did, keys, methods, multikey
 
 DID = "did:web:a.example"
 KEY = keys.generate(DID)
@@ -60,10 +60,10 @@ def test_no_did_for(url: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("did:key:z6Mk", "only DID method"),
+        ("did:key:z6Mk", "is no did:web"),
         ("did:web:", "not a host name"),
-        ("did:WEB:a.example", "only DID method"),
-        ("https://a.example", "only DID method"),
+        ("did:WEB:a.example", "is no did:web"),
+        ("https://a.example", "is no did:web"),
         ("did:web:127.0.0.1", "not an IP address"),
         ("did:web:2130706433", "not an IP address"),
         ("did:web:0x7f000001", "not an IP address"),
@@ -108,33 +108,82 @@ def test_unsound_did(name: str, reason: str) -> None:
         did.document_url(name)
 
 
+def of(*held: keys.Key) -> list[did.Method]:
+    return [did.method(key.kid, key.signer.public) for key in held]
+
+
 def test_our_document() -> None:
-    """Our document has what Eclipse connectors read: absolute-id JsonWebKey2020, arrays of strings."""
+    """It has what Eclipse connectors read: JsonWebKey2020 first, with absolute ids, and arrays of strings."""
+    ed = keys.generate(DID, "ed25519-1", "Ed25519")
     second = keys.generate(DID, "key-2")
-    document = did.document(DID, [KEY, second], "https://a.example/base/")
-    assert document["@context"][0] == "https://www.w3.org/ns/did/v1"
-    method = document["verificationMethod"][0]
-    assert (method["id"], method["type"], method["controller"]) == (KID, "JsonWebKey2020", DID)
-    assert method["publicKeyJwk"] == KEY.public_jwk | {"kid": KID, "alg": "ES256", "use": "sig"}
-    for relationship in ("authentication", "assertionMethod", "capabilityInvocation"):
-        assert document[relationship] == [KID, f"{DID}#key-2"]
+    document = did.document(DID, of(ed, KEY, second), [])
+    assert document["@context"] == did.CONTEXTS
+    first, _, last = document["verificationMethod"]
+    assert first == {
+        "id": KID,
+        "type": "JsonWebKey2020",
+        "controller": DID,
+        "publicKeyJwk": KEY.public_jwk | {"kid": KID, "alg": "ES256", "use": "sig"},
+    }
+    assert last == {
+        "id": ed.kid,
+        "type": "Multikey",
+        "controller": DID,
+        "publicKeyMultibase": multikey.encode(ed.signer.public),
+    }
+    assert document["authentication"] == document["assertionMethod"] == [KID, second.kid, ed.kid]
+    assert document["capabilityInvocation"] == [KID, second.kid]
     assert "private" not in json.dumps(document)
 
 
+def test_an_ed25519_key_does_not_speak_for_us() -> None:
+    """It signs documents; a token to a peer must be signed by a P-256 key."""
+    ed = keys.generate(DID, "ed25519-1", "Ed25519")
+    document = did.document(DID, of(KEY, ed), [])
+    for purpose in ("authentication", "assertionMethod"):
+        assert methods.method_key(document, ed.kid, purpose) == ed.signer.public
+    with pytest.raises(Untrusted, match="under capabilityInvocation"):
+        methods.method_key(document, ed.kid, "capabilityInvocation")
+
+
+def test_a_past_key_is_for_what_it_has_signed() -> None:
+    """Credentials that it signed still hold; neither tokens nor presentations by it do."""
+    past = did.method(KID, KEY.signer.public, past=True)
+    document = did.document(DID, [past, *of(keys.generate(DID, "key-2"))], [])
+    assert methods.method_key(document, KID, "assertionMethod") == KEY.signer.public
+    for purpose in ("authentication", "capabilityInvocation"):
+        with pytest.raises(Untrusted, match=f"does not list {KID} under {purpose}"):
+            did.verification_key(document, DID, KID, purpose)
+
+
 def test_our_services() -> None:
-    """Where the protocol's endpoints are, in the form of the standard's own examples."""
-    document = did.document(DID, [KEY], "https://a.example/base/")
-    assert (
-        did.service_endpoint(document, "DataService") == "https://a.example/base/.well-known/dspace-version"
-    )
-    assert did.service_endpoint(document, "CatalogService") == "https://a.example/base/dsp/catalog"
+    """Where the endpoints of both protocols are, in the form of the standards' own examples."""
+    document = did.document(DID, of(KEY), did.services("https://a.example/base/"))
+    assert {service["type"]: service["serviceEndpoint"] for service in document["service"]} == {
+        "DataService": "https://a.example/base/.well-known/dspace-version",
+        "CatalogService": "https://a.example/base/dsp/catalog",
+        "CredentialService": "https://a.example/base/dcp/credential-service",
+        "IssuerService": "https://a.example/base/dcp/issuer-service",
+    }
     for service in document["service"]:
         assert set(service) == {"id", "type", "serviceEndpoint"}
-        assert all(isinstance(value, str) for value in service.values())
+        assert did.service_endpoint(document, service["type"]) == service["serviceEndpoint"]
+    ids = [service["id"] for service in document["service"]]
+    assert ids[0] == f"{DID}#data-service"
+    assert len(set(ids)) == 4
+
+
+def test_services_elsewhere() -> None:
+    """A connector that is another program takes the place of ours; what we don't know is added."""
+    given = {"DataService": "https://edc.example/api/dsp", "LinkedDomains": "https://a.example"}
+    found = {service.type: service for service in did.services("https://a.example", given)}
+    assert found["DataService"] == ("data-service", "DataService", "https://edc.example/api/dsp")
+    assert found["LinkedDomains"].fragment == "linked-domains"
+    assert found["IssuerService"].endpoint == "https://a.example/dcp/issuer-service"
 
 
 def published(**changes: object) -> dict[str, object]:
-    return did.document(DID, [KEY], "https://a.example") | changes
+    return did.document(DID, of(KEY), []) | changes
 
 
 def method(**changes: object) -> dict[str, object]:
@@ -148,7 +197,7 @@ def test_key_found(kid: str, own_id: str, listed: str) -> None:
     """Absolute and relative forms of a key's id mean the same key."""
     document = published(verificationMethod=[method(id=own_id)], capabilityInvocation=[listed])
     found = did.verification_key(document, DID, kid)
-    assert found.public_numbers() == KEY.private.public_key().public_numbers()
+    assert found == KEY.signer.public
 
 
 def test_key_embedded_in_relationship() -> None:
@@ -171,7 +220,7 @@ def test_relationship_is_an_argument() -> None:
 def test_no_kid() -> None:
     """Without a kid the only key counts, if there is exactly one."""
     did.verification_key(published(), DID, None)
-    two = did.document(DID, [KEY, keys.generate(DID, "key-2")], "https://a.example")
+    two = did.document(DID, of(KEY, keys.generate(DID, "key-2")), [])
     for document, count in ((two, 2), (published(verificationMethod=[]), 0)):
         with pytest.raises(Untrusted, match=f"names no key .kid., and {DID} publishes {count}"):
             did.verification_key(document, DID, None)

@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey
 
 from connector.errors import Untrusted
 from connector.vc import jose, keys
+from connector.vc.signers import InMemory
 
 KEY = keys.generate("did:web:a.example")
 OTHER = keys.generate("did:web:a.example")
@@ -28,8 +29,9 @@ def forged(header: object, claims: object = CLAIMS, signature: bytes = b"\0" * 6
 
 
 def as_joserfc(key: keys.Key) -> ECKey:
+    assert isinstance(key.signer, InMemory)
     return ECKey.import_key(
-        key.private.private_bytes(
+        key.signer.private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )

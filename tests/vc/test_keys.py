@@ -1,6 +1,7 @@
 """Keys: kept safely, read strictly."""
 
 import base64
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from connector.errors import InvalidFile, Untrusted
-from connector.vc import keys
+from connector.vc import keys, multikey
 
 DID = "did:web:a.example"
 
@@ -29,7 +30,7 @@ def test_saved_key_comes_back(tmp_path: Path) -> None:
     loaded = keys.load(tmp_path / "keys", DID)
     assert path == tmp_path / "keys" / "key-1.pem"
     assert (loaded.kid, loaded.public_jwk) == (f"{DID}#key-1", key.public_jwk)
-    assert loaded.private.private_numbers() == key.private.private_numbers()
+    multikey.verify(key.signer.public, loaded.signer.sign(b"message"), b"message")
 
 
 def test_file_is_private(tmp_path: Path) -> None:
@@ -83,7 +84,10 @@ def test_readable_by_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("private", "reason"),
-    [(ec.generate_private_key(ec.SECP384R1()), "secp384r1"), (ed25519.Ed25519PrivateKey.generate(), "P-256")],
+    [
+        (ec.generate_private_key(ec.SECP384R1()), "secp384r1"),
+        (ed25519.Ed25519PrivateKey.generate(), "Ed25519"),
+    ],
 )
 def test_wrong_kind(tmp_path: Path, private, reason: str) -> None:
     """A key of another curve or kind is refused and named."""
@@ -106,14 +110,14 @@ def test_not_a_key(tmp_path: Path) -> None:
 def test_private_part_stays_out_of_sight() -> None:
     """Neither repr nor the published JWK holds the private key."""
     key = keys.generate(DID)
-    assert "private" not in repr(key)
+    assert repr(key) == f"Key(kid='{DID}#key-1')"
     assert set(key.public_jwk) == {"kty", "crv", "x", "y"}
 
 
 def test_public_key_of_jwk() -> None:
     """A published JWK gives the key that signs."""
     key = keys.generate(DID)
-    assert keys.public_key(key.public_jwk).public_numbers() == key.private.public_key().public_numbers()
+    assert keys.public_key(key.public_jwk) == key.signer.public
 
 
 JWK = keys.generate(DID).public_jwk
@@ -127,16 +131,109 @@ SHORT = base64.urlsafe_b64encode(b"\x01" * 31).decode().rstrip("=")
         ({"crv": "P-384"}, "P-256"),
         ({"crv": "secp256k1"}, "P-256"),
         ({"d": "AQ"}, "private part"),
-        ({"x": None}, "x and y"),
-        ({"x": 5}, "x and y"),
-        ({"x": SHORT}, "x and y"),
-        ({"x": "é" * 43}, "x and y"),
-        ({"x": "!" * 43}, "x and y"),
-        ({"y": JWK["x"] * 20}, "x and y"),
-        ({"y": JWK["x"]}, "not a point"),
+        ({"x": None}, "coordinates of 32 bytes"),
+        ({"x": 5}, "coordinates of 32 bytes"),
+        ({"x": SHORT}, "coordinates of 32 bytes"),
+        ({"x": "é" * 43}, "coordinates of 32 bytes"),
+        ({"x": "!" * 43}, "coordinates of 32 bytes"),
+        ({"y": JWK["x"] * 20}, "coordinates of 32 bytes"),
+        ({"y": JWK["x"]}, "not a key of the kind P-256"),
     ],
 )
 def test_bad_jwk(change: dict[str, object], reason: str) -> None:
     """A published key that is no P-256 point, or not only public, is not trusted."""
     with pytest.raises(Untrusted, match=reason):
         keys.public_key(JWK | change)
+
+
+def passphrase(folder: Path, text: str = "a passphrase of 32 characters or more") -> Path:
+    file = folder / "keys.passphrase"
+    put(file, f"{text}\n".encode())
+    return file
+
+
+@pytest.mark.parametrize("kind", ["P-256", "Ed25519"])
+def test_an_encrypted_key_comes_back(tmp_path: Path, kind: multikey.Kind) -> None:
+    """The file shows no key without the passphrase; with it the same key is read."""
+    key = keys.generate(DID, keys.FIRST[kind], kind)
+    path = keys.save(key, tmp_path / "keys", passphrase(tmp_path))
+    assert path.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    assert keys.unencrypted(tmp_path / "keys") == []
+    loaded = keys.load(tmp_path / "keys", DID, key.name, kind, tmp_path / "keys.passphrase")
+    assert loaded.signer.public == key.signer.public
+    with pytest.raises(InvalidFile, match="has a passphrase, and no file is named"):
+        keys.load(tmp_path / "keys", DID, key.name, kind)
+
+
+def test_a_wrong_passphrase(tmp_path: Path) -> None:
+    """It is told with the file it is from, and never shown."""
+    keys.save(keys.generate(DID), tmp_path / "keys", passphrase(tmp_path))
+    wrong = passphrase(tmp_path, "another passphrase, long enough as well")
+    with pytest.raises(InvalidFile, match=r"the passphrase in .*keys\.passphrase does not open") as caught:
+        keys.load(tmp_path / "keys", DID, passphrase_file=wrong)
+    assert "another" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "reason"),
+    [
+        (b"short", 0o600, "one line of 32 or more characters"),
+        (b"", 0o600, "one line of 32 or more characters"),
+        (b"a" * 40 + b"\n" + b"b" * 40, 0o600, "one line"),
+        (b"a" * 40, 0o604, r"mode 0604.*chmod 600"),
+        (b"a" * 40, 0o620, r"mode 0620.*chmod 600"),
+        (None, 0, "no passphrase of the keys there"),
+    ],
+)
+def test_a_passphrase_that_guards_nothing(
+    tmp_path: Path, content: bytes | None, mode: int, reason: str
+) -> None:
+    """One that is short, or open to strangers, or gone, is refused, and no key is written."""
+    file = tmp_path / "keys.passphrase"
+    if content is not None:
+        put(file, content)
+        file.chmod(mode)
+    with pytest.raises(InvalidFile, match=reason) as caught:
+        keys.save(keys.generate(DID), tmp_path / "keys", file)
+    assert "a" * 10 not in str(caught.value)
+    assert not list((tmp_path / "keys").glob("*.pem"))
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o440, 0o600, 0o640])
+def test_a_passphrase_that_the_system_hands_in(tmp_path: Path, mode: int) -> None:
+    """systemd credentials and mounted secrets are readable by a group: that is taken."""
+    file = passphrase(tmp_path)
+    file.chmod(mode)
+    keys.save(keys.generate(DID), tmp_path / "keys", file)
+    keys.load(tmp_path / "keys", DID, passphrase_file=file)
+
+
+@pytest.mark.needs("openssl")
+def test_a_file_by_openssl(tmp_path: Path) -> None:
+    """A key that openssl has made and stretched with scrypt is read, and openssl reads ours."""
+    file, folder = passphrase(tmp_path), tmp_path / "keys"
+    folder.mkdir()
+    made = ["openssl", "genpkey", "-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    plain = subprocess.run(made, check=True, capture_output=True).stdout
+    wrap = ["openssl", "pkcs8", "-topk8", "-scrypt", "-passout", f"file:{file}", "-out", folder / "key-1.pem"]
+    subprocess.run(wrap, check=True, input=plain, capture_output=True)
+    (folder / "key-1.pem").chmod(0o600)
+    keys.load(folder, DID, passphrase_file=file)
+    ours = keys.save(keys.generate(DID, "key-2"), folder, file)
+    subprocess.run(
+        ["openssl", "pkey", "-in", ours, "-passin", f"file:{file}", "-noout"], check=True, capture_output=True
+    )
+
+
+def test_encrypting_what_was_not(tmp_path: Path) -> None:
+    """The same key is there after, under the passphrase; a crash before the end leaves the old file."""
+    folder, file = tmp_path / "keys", passphrase(tmp_path)
+    key = keys.generate(DID)
+    path = keys.save(key, folder)
+    assert keys.unencrypted(folder) == [path]
+    keys.encrypt(path, file)
+    assert keys.unencrypted(folder) == []
+    assert keys.load(folder, DID, passphrase_file=file).signer.public == key.signer.public
+    assert [entry.name for entry in folder.iterdir()] == ["key-1.pem"]
+    assert path.stat().st_mode & 0o777 == 0o600

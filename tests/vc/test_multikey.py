@@ -5,11 +5,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.vc import methods, multibase, multikey
+from connector.vc.signers import InMemory
 
 ED25519 = "z6MkrJVnaZkeFzdQyMZu1cgjg7k1pZZ6pvBQ7XJPt4swbTQ2"
 ED25519_SECRET = "z3u2en7t5LR2WtQH5PfFqMqwVHBeXouLzo6haApm8XHqvjxq"
 P256 = "zDnaepBuvsQ8cpsWrVKw8fbpGpvPeNSjVPTWoq6cRqaYzBKVP"
 P384 = "z82LkuBieyGShVBhvtE2zoiD6Kma4tJGFtkAhxR5pfkp5QPw4LutoYWhvQCnGjdVn14kujQ"
+P521 = "z2J9gaYxrKVpdoG9A4gRnmpnRCcxU6agDtFVVBVdn1JedouoZN7SzcyREXXzWgt3gGiwpoHq7K68X4m32D8HgzG8wv3sY5j7"
 
 
 @pytest.mark.parametrize(
@@ -37,9 +39,11 @@ def test_what_is_no_multibase_is_refused(text: object) -> None:
         multibase.decode(text)
 
 
-@pytest.mark.parametrize(("text", "kind"), [(ED25519, "Ed25519"), (P256, "P-256"), (P384, "P-384")])
+@pytest.mark.parametrize(
+    ("text", "kind"), [(ED25519, "Ed25519"), (P256, "P-256"), (P384, "P-384"), (P521, "P-521")]
+)
 def test_published_keys_read_and_write_alike(text: str, kind: str) -> None:
-    """Keys of the Data Integrity test vectors survive Multikey and JWK unchanged."""
+    """Keys of the Data Integrity test vectors, and one of did:key's, survive Multikey and JWK unchanged."""
     public = multikey.decode(text)
     assert multikey.kind(public) == kind
     assert multikey.encode(public) == text
@@ -58,13 +62,13 @@ def test_a_secret_key_gives_its_public_key() -> None:
 @pytest.mark.parametrize("kind", multikey.KINDS)
 def test_a_signature_verifies_only_with_its_key_and_message(kind: multikey.Kind) -> None:
     """Another message, another key, another kind of key and a cut signature all fail."""
-    key = multikey.generate(kind)
-    signature = multikey.sign(key, b"message")
-    multikey.verify(key.public_key(), signature, b"message")
+    key = InMemory(multikey.generate(kind))
+    signature = key.sign(b"message")
+    multikey.verify(key.public, signature, b"message")
     other = multikey.generate("Ed25519" if kind != "Ed25519" else "P-256").public_key()
     for public, octets, message in [
-        (key.public_key(), signature, b"Message"),
-        (key.public_key(), signature[:-1], b"message"),
+        (key.public, signature, b"Message"),
+        (key.public, signature[:-1], b"message"),
         (multikey.generate(kind).public_key(), signature, b"message"),
         (other, signature, b"message"),
     ]:

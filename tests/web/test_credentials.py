@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from yarl import URL
 
-from connector.vc import multikey
+from connector.vc import jws, multikey
 from connector.web import credentials, management
 from connector.web.openapi import document
 from tests.nodes import TOKEN, prepare, running
-from tests.vc.cases import GOOD, REJECTED, changed
+from tests.vc.cases import GOOD, GOOD_1_1, REJECTED, changed
 
 
 def keep(folder: Path, kind: multikey.Kind, name: str) -> None:
@@ -183,6 +183,50 @@ async def test_a_revocable_credential(client: Client) -> None:
     status, body = await client.post("/credentials/verify", {"verifiableCredential": issued})
     assert status == 400
     assert "revoked" in body["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/jwt"),
+        ("application/json", "application/json"),
+        ("application/json, text/plain, */*", "application/json"),
+        ("application/ld+json", "application/json"),
+        ("text/html", "application/json"),
+        ("application/vc+jwt", "application/vc+jwt"),
+        ("application/vc+jwt, application/json", "application/vc+jwt"),
+        ("application/jwt", "application/jwt"),
+    ],
+)
+async def test_a_status_list_comes_as_it_is_asked_for(client: Client, accept: str | None, form: str) -> None:
+    """JSON with a proof, `vc+jwt`, or the JWT with a `vc` claim that Eclipse connectors read."""
+    issued = await client.issued("key-1/ecdsa-rdfc-2019/revocable")
+    url = issued["credentialStatus"][0]["statusListCredential"]
+    headers = {} if accept is None else {"accept": accept}
+    async with (
+        aiohttp.ClientSession(skip_auto_headers=["accept"]) as bare,
+        bare.get(url, headers=headers) as answer,
+    ):
+        assert (answer.status, answer.content_type) == (200, form)
+        assert answer.headers["vary"] == "Accept"
+        body = await answer.read()
+    if form == "application/json":
+        assert json.loads(body)["proof"]
+    else:
+        parsed = jws.parse(body.decode())
+        assert parsed.header["kid"] == f"{client.did}#key-1"
+        assert ("vc" in parsed.payload) == (form == "application/jwt")
+    async with client.session.get(url + "0") as answer:
+        assert answer.status == 404
+
+
+async def test_jwts_of_both_data_models(client: Client) -> None:
+    """The path `jose` gives an envelope for either data model, which verifies."""
+    for good, kind in ((GOOD, "vc+jwt"), (GOOD_1_1, "jwt")):
+        issued = await client.issued("key-1/jose/revocable", good)
+        assert issued["id"].startswith(f"data:application/{kind},ey")
+        assert (await client.post("/credentials/verify", {"verifiableCredential": issued}))[0] == 200
 
 
 async def test_presentations_are_verified(client: Client) -> None:

@@ -15,9 +15,10 @@ from connector.errors import RemoteProtocolError, Untrusted
 from connector.jsonld import graph
 from connector.jsonld.labels import canonical_labels, renamed
 from connector.vc import multibase, multikey
-from connector.vc.multikey import Private, Public
+from connector.vc.multikey import Public
 from connector.vc.proofs import cbor
 from connector.vc.proofs.selection import marked, select, statements, unique
+from connector.vc.signers import Signer
 
 BASE = bytes.fromhex("d95d00")
 Parts = tuple[list[str], list[str]]
@@ -106,8 +107,8 @@ def shown_parts(document: Mapping[str, Any], labels: Mapping[int, bytes], mandat
 
 
 def sign(
-    key: Private,
-    once: Private,
+    key: Signer,
+    once: Signer,
     hmac_key: bytes,
     config_hash: bytes,
     parts: Parts,
@@ -115,9 +116,9 @@ def sign(
 ) -> str:
     """The base proof's value: `key` is the issuer's, `once` a P-256 key made for this proof alone."""
     mandatory, optional = parts
-    public = multikey.public_bytes(once.public_key())
-    signature = multikey.sign(key, config_hash + public + _hash(mandatory))
-    signatures = [multikey.sign(once, line.encode()) for line in optional]
+    public = multikey.public_bytes(once.public)
+    signature = key.sign(config_hash + public + _hash(mandatory))
+    signatures = [once.sign(line.encode()) for line in optional]
     value = [signature, public, hmac_key, signatures, list(pointers)]
     return multibase.encode("u", BASE + cbor.dumps(value))
 

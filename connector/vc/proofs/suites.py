@@ -15,7 +15,8 @@ from connector.errors import RemoteProtocolError, Untrusted
 from connector.jsonld import graph
 from connector.jsonld.graph import Algorithm
 from connector.vc import multibase, multikey
-from connector.vc.multikey import Kind, Private, Public
+from connector.vc.multikey import Kind, Public
+from connector.vc.signers import Signer
 
 Form = Literal["rdfc", "jcs", "sd"]
 
@@ -113,9 +114,9 @@ def jcs(value: Any) -> bytes:
         raise RemoteProtocolError(f"the document has no canonical JSON form: {wrong}") from None
 
 
-def sign(key: Private, hashes: tuple[bytes, bytes]) -> str:
+def sign(key: Signer, hashes: tuple[bytes, bytes]) -> str:
     """The `proofValue` over the two hashes."""
-    return multibase.encode("z", multikey.sign(key, hashes[0] + hashes[1]))
+    return multibase.encode("z", key.sign(hashes[0] + hashes[1]))
 
 
 def verify(key: Public, value: object, hashes: tuple[bytes, bytes]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.vc import multibase, multikey
 from connector.vc.proofs import cbor, sd, selection, suites
+from connector.vc.signers import InMemory
 from tests.vc.proofs import vectors
 
 V2 = "https://www.w3.org/ns/credentials/v2"
@@ -31,9 +32,9 @@ class Issued:
 
     def __init__(self, document: dict[str, Any] = DOCUMENT, pointers: tuple[str, ...] = ("/issuer",)) -> None:
         self.document = document
-        self.key = multikey.generate("P-256")
+        self.key = InMemory(multikey.generate("P-256"))
         parts = sd.base_parts(document, pointers, HMAC_KEY)
-        once = multikey.generate("P-256")
+        once = InMemory(multikey.generate("P-256"))
         self.value = sd.sign(self.key, once, HMAC_KEY, CONFIG_HASH, parts, pointers)
 
     def derive(self, *pointers: str) -> tuple[dict[str, Any], str]:
@@ -46,7 +47,7 @@ class Issued:
     def verify(self, shown: dict[str, Any], value: Any) -> None:
         proof = sd.read_derived(value)
         parts = sd.shown_parts(shown, proof.labels, proof.mandatory)
-        sd.verify(self.key.public_key(), proof, CONFIG_HASH, parts)
+        sd.verify(self.key.public, proof, CONFIG_HASH, parts)
 
 
 @vectors.present
@@ -120,7 +121,7 @@ def test_what_is_shown_can_not_be_changed() -> None:
     with pytest.raises(Untrusted):
         sd.verify(multikey.generate("P-256").public_key(), proof, CONFIG_HASH, parts)
     with pytest.raises(Untrusted):
-        sd.verify(issued.key.public_key(), proof, sha256(b"other").digest(), parts)
+        sd.verify(issued.key.public, proof, sha256(b"other").digest(), parts)
 
 
 def test_parts_of_two_credentials_do_not_mix() -> None:

@@ -7,6 +7,7 @@ import pytest
 from connector.errors import AnodeError, RemoteProtocolError, Untrusted
 from connector.vc import methods, multikey
 from connector.vc.proofs import suites
+from connector.vc.signers import InMemory
 from tests.vc.proofs import vectors
 
 V2 = "https://www.w3.org/ns/credentials/v2"
@@ -83,7 +84,7 @@ def test_published_vectors_are_reproduced(name: str, folder: str, stem: str) -> 
     secret = vectors.read("eddsa/TestVectors/keyPair.json")["privateKeyMultibase"]
     signed = vectors.read(f"eddsa/TestVectors/{folder}/signed{stem}.json")
     proof = signed.pop("proof")
-    key = multikey.private_from_multibase(secret)
+    key = InMemory(multikey.private_from_multibase(secret))
     assert suites.sign(key, hashes(signed, proof, "Ed25519")) == proof["proofValue"]
 
 
@@ -93,13 +94,13 @@ def test_published_vectors_are_reproduced(name: str, folder: str, stem: str) -> 
 )
 def test_a_change_anywhere_breaks_the_proof(name: str, kind: multikey.Kind) -> None:
     """The document, the proof's own members, the key and the value: all are covered."""
-    key = multikey.generate(kind)
-    reference = f"{methods.did_key(key.public_key())}#{multikey.encode(key.public_key())}"
+    key = InMemory(multikey.generate(kind))
+    reference = f"{methods.did_key(key.public)}#{multikey.encode(key.public)}"
     proof = config(name, reference)
     if suites.SUITES[name].form == "jcs":
         proof["@context"] = DOCUMENT["@context"]
     value = suites.sign(key, hashes(DOCUMENT, proof, kind))
-    suites.verify(key.public_key(), value, hashes(DOCUMENT, proof, kind))
+    suites.verify(key.public, value, hashes(DOCUMENT, proof, kind))
     subject = {"id": "did:example:abc", "alumniOf": "Another School"}
     for document, changed in [
         ({**DOCUMENT, "credentialSubject": subject}, proof),
@@ -109,11 +110,11 @@ def test_a_change_anywhere_breaks_the_proof(name: str, kind: multikey.Kind) -> N
         (DOCUMENT, {**proof, "challenge": "other"}),
     ]:
         with pytest.raises(AnodeError):
-            suites.verify(key.public_key(), value, hashes(document, changed, kind))
+            suites.verify(key.public, value, hashes(document, changed, kind))
     right = hashes(DOCUMENT, proof, kind)
     for wrong in (None, 7, "", value[1:], "u" + value[1:], value[:-1], value + "1", "z" + value[1:] * 20):
         with pytest.raises((Untrusted, RemoteProtocolError)):
-            suites.verify(key.public_key(), wrong, right)
+            suites.verify(key.public, wrong, right)
     with pytest.raises(Untrusted):
         suites.verify(multikey.generate(kind).public_key(), value, right)
 

@@ -1,0 +1,313 @@
+"""What participants have proved: asked for when a policy needs it, remembered, looked at again.
+
+Decentralized Claims Protocol 1.0.1, "Verifiable Presentation Protocol", as a verifier. A participant sends an
+access token with each request; with it we ask its credential service for the credential types that the
+policies in play name. What it presents is verified whole: one credential in it that does not hold, and none
+of it counts. Then it is kept: a later request costs a look into memory. Kept or not, a credential counts only
+until it ends, and only while its issuer's status list, fetched anew when our copy is too old, says nothing
+against it.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from connector.dcp import messages
+from connector.dcp.messages import PresentationQueryMessage, PresentationResponseMessage
+from connector.dcp.profiles import Deviation, Profile
+from connector.dcp.trust import Trust
+from connector.errors import Denied, NotFound, RemoteProtocolError, Unavailable, Untrusted
+from connector.flows.identify import Caller, SelfIssued
+from connector.flows.peers import reasons
+from connector.flows.verify import VerifiedCredential, Verifier
+from connector.odrl.operands import NO_CLAIMS, Claim, Claims
+from connector.peers.client import Answer, Transport
+from connector.peers.did_web import DidResolver
+from connector.store import wallet as rows
+from connector.store.database import Database
+from connector.vc import credential as model
+from connector.vc import did as did_web
+from connector.vc import jws
+from connector.vc.jose import shown
+
+TIMEOUT = 10.0
+MAX_BYTES = 1 << 20
+_DOUBT = 5.0
+"""Seconds for which a participant that lacks a credential is not asked for it again."""
+_CAPACITY = 10_000
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a participant presented when it was asked for the types `asked`; to be asked again at `ends`.
+
+    `made` is when, `token` the digest of the access token that it was asked with. `claims` is what counts of
+    it until `settled`, when status lists must be looked at again.
+    """
+
+    asked: frozenset[str]
+    credentials: tuple[rows.Presented, ...]
+    ends: float
+    made: float = -math.inf
+    token: int = 0
+    claims: Claims = NO_CLAIMS
+    settled: float = -math.inf
+
+
+class Presentations:
+    """The claims of participants. `lifetime`: seconds after which a participant is asked again."""
+
+    def __init__(
+        self,
+        identity: SelfIssued,
+        resolver: DidResolver,
+        transport: Transport,
+        verifier: Verifier,
+        db: Database,
+        now: Callable[[], float],
+        trust: Callable[[], Trust],
+        profile: Profile,
+        lifetime: float,
+    ) -> None:
+        self._identity, self._resolver, self._transport = identity, resolver, transport
+        self._verifier, self._db, self._now = verifier, db, now
+        self._trust, self._profile, self._lifetime = trust, profile, lifetime
+        self._kept: dict[str, _Kept] = {}
+        self._under_way: dict[str, asyncio.Task[_Kept]] = {}
+
+    def of(self, participant: str) -> Claims:
+        """What is known of a participant now, without asking anybody."""
+        kept = self._kept.get(participant)
+        return NO_CLAIMS if kept is None else kept.claims
+
+    async def ensure(self, caller: Caller, types: frozenset[str] = frozenset()) -> None:
+        """See that the caller's credentials of these types, and those that everybody needs, are known.
+
+        Raises Denied (a credential that everybody needs is missing), Untrusted or RemoteProtocolError (what
+        it presents does not hold), Unavailable (its credential service, or a status list, can't be had now).
+        """
+        trust = self._trust()
+        wanted = types | trust.required
+        if not wanted:
+            return
+        kept = self._known(caller.did)
+        if kept is not None:
+            kept = await self._settled(caller.did, kept)
+        while kept is None or self._outdated(kept, wanted, caller.token):
+            before = kept.asked if kept is not None and self._now() < kept.ends else frozenset()
+            kept, alone = await self._asked(caller, wanted | before)
+            kept = await self._settled(caller.did, kept)
+            if alone:
+                break
+        self._demand(caller.did, kept.claims, trust)
+
+    async def current(self, participant: str, types: frozenset[str]) -> Claims:
+        """What counts of a participant's claims now, for a request that brings no access token.
+
+        Raises Denied: a credential that everybody needs is missing.
+        """
+        trust = self._trust()
+        if not types and not trust.required:
+            return NO_CLAIMS
+        kept = self._known(participant)
+        if kept is None:
+            kept = _Kept(frozenset(), (), -math.inf)
+        else:
+            kept = await self._settled(participant, kept)
+        self._demand(participant, kept.claims, trust)
+        return kept.claims
+
+    @property
+    def demanding(self) -> bool:
+        """Whether there are credentials that everybody needs."""
+        return bool(self._trust().required)
+
+    def good_until(self, participant: str) -> float:
+        """When what counts of a participant's claims must be looked at again."""
+        kept = self._kept.get(participant)
+        if kept is None:
+            return self._now()
+        ends = [c.until for claims in kept.claims.held.values() for c in claims if c.until > self._now()]
+        return min([kept.settled, *ends])
+
+    def forget(self) -> None:
+        """Whom we believe has changed: judge what was presented anew."""
+        self._kept.clear()
+
+    def _demand(self, participant: str, claims: Claims, trust: Trust) -> None:
+        now = self._now()
+        for type_ in sorted(trust.required):
+            if not any(claim.until > now for claim in claims.held.get(type_, ())):
+                from_whom = f" from {' or '.join(trust.of(type_))}" if trust.of(type_) else ""
+                why = claims.refused.get(type_)
+                raise Denied(
+                    f"{participant} has presented no {type_} that is valid now"
+                    f"{f' ({why})' if why else ''}; every participant of this data space needs one: get it"
+                    f"{from_whom}, and let this node read it."
+                )
+
+    def _outdated(self, kept: _Kept, wanted: frozenset[str], token: str | None) -> bool:
+        """Whether to ask a participant again: after a while, for more, for what it may have by now."""
+        now = self._now()
+        if now >= kept.ends or not wanted <= kept.asked:
+            return True
+        held = kept.claims.held
+        if all(any(claim.until > now for claim in held.get(type_, ())) for type_ in wanted):
+            return False
+        return now >= kept.made + _DOUBT or hash(token) != kept.token
+
+    def _known(self, participant: str) -> _Kept | None:
+        kept = self._kept.get(participant)
+        if kept is None and (stored := rows.presented_by(self._db.read, participant)) is not None:
+            kept = _Kept(stored.asked, stored.credentials, -math.inf)
+            self._keep(participant, kept)
+        return kept
+
+    def _keep(self, participant: str, kept: _Kept) -> None:
+        self._kept.pop(participant, None)
+        self._kept[participant] = kept
+        if len(self._kept) > _CAPACITY:
+            del self._kept[next(iter(self._kept))]
+
+    # -- asking
+
+    async def _asked(self, caller: Caller, types: frozenset[str]) -> tuple[_Kept, bool]:
+        """What the caller presents; and whether it was asked just now, for us."""
+        task = self._under_way.get(caller.did)
+        if task is not None:
+            return await asyncio.shield(task), False
+        if len(self._under_way) >= _AT_ONCE:
+            raise Unavailable("this node asks too many participants for credentials now", retry_after=2)
+        task = self._under_way[caller.did] = asyncio.create_task(self._ask(caller, types))
+        task.add_done_callback(lambda _: self._under_way.pop(caller.did))
+        # Shielded: who stops waiting must not stop it for the others.
+        return await asyncio.shield(task), True
+
+    async def _ask(self, caller: Caller, types: frozenset[str]) -> _Kept:
+        now = self._now()
+        if caller.token is None:
+            return _Kept(types, (), now)  # for this request only: the next may bring a token
+        found = await self._presented(caller, types)
+        ends = min([now + self._lifetime, *(one.until for one in found)])
+        kept = _Kept(types, tuple(found), ends, now, hash(caller.token))
+        stored = rows.presented_by(self._db.read, caller.did)
+        if stored is None or (stored.asked, stored.credentials) != (kept.asked, kept.credentials):
+            await self._db.write(
+                lambda tx: rows.keep_presented(tx, caller.did, rows.Stored(kept.asked, kept.credentials, now))
+            )
+        self._keep(caller.did, kept)
+        return kept
+
+    async def _presented(self, caller: Caller, types: frozenset[str]) -> list[rows.Presented]:
+        document = await self._resolver.resolve(caller.did)
+        try:
+            service = did_web.service_endpoint(document, "CredentialService").rstrip("/")
+        except NotFound as missing:
+            raise Untrusted(*missing.reasons) from None
+        answer = await self._query(service, caller, types)
+        required = self._trust().required
+        fewer = self._profile.has(Deviation.OVER_ASKING_REFUSED) and required and required < types
+        if fewer and 400 <= answer.status < 500:
+            answer = await self._query(service, caller, required)
+        if answer.status not in range(200, 300):
+            said = "; ".join(reasons(answer))[:500]
+            what = f"the credential service of {caller.did} answered {answer.status}{said and f': {said}'}"
+            raise Unavailable(what) if answer.status >= 500 else Untrusted(what)
+        message = messages.parse(answer.json(), PresentationResponseMessage)
+        found = []
+        for presentation in message.presentation:
+            if not isinstance(presentation, str):
+                raise RemoteProtocolError(
+                    "a presentation must be a JWT: the profiles spoken here have no other"
+                )
+            found += await self._verified(caller, presentation)
+        return found
+
+    async def _query(self, service: str, caller: Caller, types: frozenset[str]) -> Answer:
+        query = PresentationQueryMessage(scope=[self._profile.scope(type_) for type_ in sorted(types)])
+        return await self._transport.request(
+            "POST",
+            f"{service}/presentations/query",
+            headers={
+                "Authorization": f"Bearer {await self._identity.token(caller.did, caller.token)}",
+                "Content-Type": "application/json",
+            },
+            body=orjson.dumps(query.document()),
+            timeout=TIMEOUT,
+            max_bytes=MAX_BYTES,
+        )
+
+    async def _verified(self, caller: Caller, presentation: str) -> list[rows.Presented]:
+        """The credentials in a presentation that was made by the caller, for us, and are about it."""
+        older = "vp" in jws.parse(presentation).payload
+        made = await self._verifier.verify_presentation_jwt(
+            presentation, self._identity.did, None, older=older, meaning=False
+        )
+        if made.holder != caller.did:
+            raise Untrusted(
+                f"{caller.did} has sent a presentation that {shown(made.holder)} made; it must be its own"
+            )
+        for credential in made.credentials:
+            _about(credential, caller.did)
+        return [rows.Presented(one.issuer, dict(one.document), one.until) for one in made.credentials]
+
+    # -- judging
+
+    async def _settled(self, participant: str, kept: _Kept) -> _Kept:
+        """The same with claims that count now: what a status list speaks against, does not."""
+        now = self._now()
+        if now < kept.settled:
+            return kept
+        trust = self._trust()
+        held: dict[str, list[Claim]] = {type_: [] for type_ in kept.asked}
+        refused: dict[str, str] = {}
+        settled = math.inf
+        for issuer, document, until in kept.credentials:
+            types = [self._profile.plain_type(type_) for type_ in model.types(document)]
+            why = None
+            try:
+                settled = min(settled, await self._verifier.check_status(document, issuer))
+            except (Untrusted, RemoteProtocolError) as wrong:
+                why = str(wrong)
+                settled = min(settled, now + self._lifetime)
+            for type_ in types:
+                if type_ == "VerifiableCredential":
+                    continue
+                if why is None and issuer in trust.of(type_):
+                    claim = Claim(type_, issuer, _subject(document), until)
+                    held.setdefault(type_, []).append(claim)
+                else:
+                    refused[type_] = why or f"{issuer} is not trusted to issue it"
+        claims = Claims(
+            {type_: tuple(found) for type_, found in held.items()},
+            {type_: trust.of(type_) for type_ in held},
+            refused,
+        )
+        judged = replace(kept, claims=claims, settled=settled)
+        if self._kept.get(participant) is kept:
+            self._kept[participant] = judged
+        return judged
+
+
+def _about(credential: VerifiedCredential, holder: str) -> None:
+    """Raise Untrusted unless a credential is about who presents it ("Presentation Validation")."""
+    for subject in _subjects(credential.document):
+        if subject.get("id") != holder:
+            raise Untrusted(
+                f"a credential that {holder} presents is about {shown(subject.get('id'))}, not about itself"
+            )
+
+
+def _subjects(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = document.get("credentialSubject")
+    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)]
+
+
+def _subject(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a credential says of its holder; of several subjects, which are all the holder, taken together."""
+    return {name: value for subject in _subjects(document) for name, value in subject.items()}

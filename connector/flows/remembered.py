@@ -1,0 +1,99 @@
+"""What was fetched from others and is kept for a while: status lists, schemas.
+
+Each thing is fetched once however many ask at the same time, and a failure is kept too, for seconds, so that
+nobody can make a node hammer an address.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from connector.errors import AnodeError, Unavailable
+
+T = TypeVar("T")
+_MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[T]):
+    """A thing, or why there is none, until `ends`."""
+
+    found: T | AnodeError
+    ends: float
+    size: int
+
+
+class Remembered(Generic[T]):
+    """A bounded memory of what was fetched; the oldest goes first.
+
+    `size` tells the bytes of a thing; `lifetime` and `failure_lifetime`: seconds that it, or a failure to get
+    it, is kept; `capacity`: how many; `fetches`: how many may be fetched at one time.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        size: Callable[[T], int],
+        *,
+        lifetime: float,
+        failure_lifetime: float,
+        capacity: int,
+        fetches: int,
+    ) -> None:
+        self._now = now
+        self._size = size
+        self._lifetime = lifetime
+        self._failure_lifetime = failure_lifetime
+        self._capacity = capacity
+        self._fetches = fetches
+        self._kept: dict[Hashable, _Kept[T]] = {}
+        self._bytes = 0
+        self._under_way: dict[Hashable, asyncio.Task[T | AnodeError]] = {}
+
+    async def get(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
+        """The thing under `key`; `fetch` gets it, if it must be. Raises what that raised, for a while."""
+        kept = self._kept.get(key)
+        if kept is None or self._now() >= kept.ends:
+            found = await self._outcome(key, fetch)
+        else:
+            found = kept.found
+        if isinstance(found, AnodeError):
+            raise type(found)(*found.reasons)
+        return found
+
+    def until(self, key: Hashable) -> float:
+        """When the thing under `key` will be fetched anew."""
+        kept = self._kept.get(key)
+        return self._now() if kept is None else kept.ends
+
+    async def _outcome(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T | AnodeError:
+        task = self._under_way.get(key)
+        if task is None:
+            if len(self._under_way) >= self._fetches:
+                return Unavailable("this node is fetching too much at the moment", retry_after=1)
+            task = self._under_way[key] = asyncio.create_task(self._fetched(key, fetch))
+        return await asyncio.shield(task)
+
+    async def _fetched(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T | AnodeError:
+        found: T | AnodeError
+        try:
+            found = await fetch()
+        except AnodeError as wrong:
+            found = wrong
+        finally:
+            del self._under_way[key]
+        if isinstance(found, AnodeError):
+            kept: _Kept[T] = _Kept(found, self._now() + self._failure_lifetime, 0)
+        else:
+            kept = _Kept(found, self._now() + self._lifetime, self._size(found))
+        self._forget(key)
+        self._kept[key] = kept
+        self._bytes += kept.size
+        while len(self._kept) > self._capacity or self._bytes > _MAX_BYTES:
+            self._forget(next(iter(self._kept)))
+        return found
+
+    def _forget(self, key: Hashable) -> None:
+        if key in self._kept:
+            self._bytes -= self._kept.pop(key).size
