@@ -18,8 +18,8 @@ def test_what_the_words_make_is_proved():
     assert proof.problems(policy(leftOperand="odrl:count")) == []
     assert proof.problems(policy(leftOperand="https://w3id.org/anode/v1/claim")) == []
     assert proof.problems(policy(leftOperand="Membership")) == []
-    assert proof.contexts_of(policy(leftOperand="Membership")) == [CATENA_X, DSP]
-    assert proof.contexts_of(policy(leftOperand="odrl:count")) == [DSP]
+    assert proof.message(policy(leftOperand="Membership"))["@context"] == [CATENA_X, DSP]
+    assert proof.message(policy(leftOperand="odrl:count"))["@context"] == [DSP]
 
 
 @pytest.mark.parametrize("word", ["count", "dateTime", "Membershp", "inForceDate"])
