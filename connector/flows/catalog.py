@@ -9,7 +9,7 @@ import base64
 import binascii
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from connector.flows.clock import Clock
 from connector.odrl import canonical
 from connector.odrl.authoring import Authored
 from connector.odrl.compile import Compiled, Decision, compile_policy
+from connector.odrl.contexts import contexts_of
 from connector.odrl.model import Policy, to_document
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import catalog as rows
@@ -43,6 +44,8 @@ class Terms:
     """What the policy says, in plain English, for this node's operator."""
     data: Mapping[str, tuple[str, ...]]
     """Properties, by name, of which a dataset must have one value each to be offered so."""
+    contexts: tuple[str, ...]
+    """The JSON-LD contexts that a document with this offer needs."""
 
     def visible_to(self, participant: str, now: float, claims: Claims) -> bool:
         """Whether the participant sees offers under this policy now.
@@ -139,7 +142,10 @@ class Catalog:
         wanted, window = rows.rarest_first(self._db.read, query.wanted), query.window
         found = rows.page(self._db.read, visible, wanted, window)
         offered = {name: terms.offered for name, terms in self.terms.items()}
-        body = self._parts.catalog((i, members, [offered[p] for p in ps]) for i, members, ps in found.entries)
+        contexts = _contexts(self.terms[name] for name in visible)
+        body = self._parts.catalog(
+            ((i, members, [offered[p] for p in ps]) for i, members, ps in found.entries), contexts
+        )
         first, last = (found.entries[0][0], found.entries[-1][0]) if found.entries else (window.start,) * 2
         if window.backwards:
             page = CatalogPage(body, cursor(last, False), cursor(found.edge, True) if found.edge else None)
@@ -160,7 +166,8 @@ class Catalog:
         :raises NotFound: no such dataset, or none of its offers is for this participant.
         """
         stored, visible = self._find(self._db.read, participant, dataset_id, self._clock.now())
-        return self._parts.dataset(stored.id, stored.members, [terms.offered for terms in visible])
+        contexts = _contexts(visible)
+        return self._parts.dataset(stored.id, stored.members, [terms.offered for terms in visible], contexts)
 
     def require(self, tx: Transaction, participant: str, dataset_id: str, now: float) -> None:
         """Refuse what :meth:`dataset` would not show."""
@@ -206,6 +213,11 @@ class Catalog:
         return [name for name, terms in self.terms.items() if terms.visible_to(participant, now, claims)]
 
 
+def _contexts(terms: Iterable[Terms]) -> tuple[str, ...]:
+    """What all of them need: Catena-X's context comes with the protocol's."""
+    return max((t.contexts for t in terms), key=len, default=tuple(contexts_of(None)))
+
+
 def _terms(name: str, authored: Authored) -> Terms:
     policy = authored.contract
     digest = canonical.digest(policy)
@@ -218,6 +230,7 @@ def _terms(name: str, authored: Authored) -> Terms:
         compile_policy(policy),
         authored.sentence,
         authored.data,
+        tuple(contexts_of(to_document(policy))),
     )
 
 

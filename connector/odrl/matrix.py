@@ -54,7 +54,8 @@ def _rows(policy: Policy, words: Wording, terms: _Terms) -> Iterator[Row]:
         if not _decided(rule):  # done elsewhere, out of this node's sight, whatever the conditions
             yield _row(words, f"may be {words.rule(rule, path)}", Enforcement.AGREED, f"{path}.action")
         elif not rule.constraint:
-            yield _row(words, f"{phrase(rule.action).doing} by who has agreed", Enforcement.ENFORCED, path)
+            who = "everyone" if action_name(rule.action) == "access" else "who has agreed"
+            yield _row(words, f"{phrase(rule.action).doing} by {who}", Enforcement.ENFORCED, path)
         else:
             yield from _conditions(rule, path, words, terms)
         for m, duty in enumerate(rule.duty):

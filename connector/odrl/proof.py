@@ -4,53 +4,42 @@ A policy is put into the message that carries it, expanded under the frozen cont
 operand and operator looked up by its full IRI; what is read back must be the same policy.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from connector.errors import RemoteProtocolError
 from connector.jsonld import documents, lossless
-from connector.jsonld.contexts import CATENA_X, DSP, DSP_ODRL, DSPACE
+from connector.jsonld.contexts import DSP, DSP_ODRL, DSPACE
 from connector.odrl.canonical import canonical
+from connector.odrl.contexts import contexts_of
 from connector.odrl.model import (
     OPERATORS,
-    Constraint,
-    LogicalConstraint,
     Policy,
-    Rule,
     offer,
     parse,
     to_document,
 )
 from connector.odrl.operands import OPERANDS
-from connector.odrl.vocabulary import ACTIONS, CX_OPERANDS, EVENT, ODRL, RECIPIENT, action_name, iri
+from connector.odrl.vocabulary import ACTIONS, EVENT, ODRL, RECIPIENT, action_name, iri
 
 _OPERATORS = frozenset(ODRL + name for name in OPERATORS)
 
 
-def contexts_of(policy: Policy) -> list[str]:
-    """The JSON-LD contexts that a message needs to carry the policy: Catena-X's terms are written bare.
-
-    Catena-X's comes first, since the protocol's is protected: nothing may redefine its terms after it.
-    """
-    bare = any(left in CX_OPERANDS for left in _left_operands(policy)) or any(
-        rule.action == "access" for rule in policy.permission
-    )
-    return [CATENA_X, DSP] if bare else [DSP]
-
-
 def document(policy: Policy) -> dict[str, Any]:
     """The policy by itself as JSON-LD: outside a message its terms have a context of their own."""
-    contexts = [DSP_ODRL if url == DSP else url for url in contexts_of(policy)]
-    return {"@context": contexts, **to_document(policy)}
+    written = to_document(policy)
+    contexts = [DSP_ODRL if url == DSP else url for url in contexts_of(written)]
+    return {"@context": contexts, **written}
 
 
 def message(policy: Policy) -> dict[str, Any]:
     """The policy as the protocol carries it, in an offer."""
+    written = to_document(offer(policy, "urn:example:offer", "urn:example:dataset"))
     return {
-        "@context": contexts_of(policy),
+        "@context": contexts_of(written),
         "@type": "ContractOfferMessage",
         "providerPid": "urn:example:provider",
-        "offer": to_document(offer(policy, "urn:example:offer", "urn:example:dataset")),
+        "offer": written,
     }
 
 
@@ -72,22 +61,6 @@ def problems(policy: Policy) -> list[str]:
     except RemoteProtocolError as error:
         return [f"it can't be read back: {error}"]
     return [] if canonical(back) == canonical(policy) else ["it reads back as another policy"]
-
-
-def _left_operands(policy: Policy) -> Iterator[str]:
-    def inside(constraints: tuple[Constraint | LogicalConstraint, ...]) -> Iterator[str]:
-        for constraint in constraints:
-            if isinstance(constraint, LogicalConstraint):
-                yield from inside(constraint.constraints)
-            else:
-                yield constraint.left_operand
-
-    def rules(found: tuple[Rule, ...]) -> Iterator[str]:
-        for rule in found:
-            yield from inside(rule.constraint + rule.refinement)
-            yield from rules(rule.duty + rule.remedy + rule.consequence)
-
-    return rules(policy.permission + policy.prohibition + policy.obligation)
 
 
 def _strange(value: Any) -> set[str]:

@@ -85,6 +85,8 @@ def test_what_is_refused_says_why():
         "on condition to play the data (refused: can't be tracked). "
         "It must not be used by 'fly' (refused: not an action this node decides about)."
     )
-    assert matrix(parse({"@type": "Set", "permission": [{"action": "use"}]}))[0].says == (
-        "using the data by who has agreed"
-    )
+    for action, says in (
+        ("use", "using the data by who has agreed"),
+        ("access", "seeing the offer by everyone"),
+    ):
+        assert matrix(parse({"@type": "Set", "permission": [{"action": action}]}))[0].says == says

@@ -18,8 +18,8 @@ def test_what_the_words_make_is_proved():
     assert proof.problems(policy(leftOperand="odrl:count")) == []
     assert proof.problems(policy(leftOperand="https://w3id.org/anode/v1/claim")) == []
     assert proof.problems(policy(leftOperand="Membership")) == []
-    assert proof.contexts_of(policy(leftOperand="Membership")) == [CATENA_X, DSP]
-    assert proof.contexts_of(policy(leftOperand="odrl:count")) == [DSP]
+    assert proof.message(policy(leftOperand="Membership"))["@context"] == [CATENA_X, DSP]
+    assert proof.message(policy(leftOperand="odrl:count"))["@context"] == [DSP]
 
 
 @pytest.mark.parametrize("word", ["count", "dateTime", "Membershp", "inForceDate"])
@@ -47,7 +47,7 @@ def test_a_term_outside_the_registry_is_found():
 
 
 def test_a_dropped_member_is_found():
-    """DSP has no place for a refinement: a policy with one is not proved, nor one with an odd member."""
+    """DSP has no place for a refinement: a policy with one is not proved, nor an undefined member."""
     refined = parse(
         {
             "@type": "Set",
