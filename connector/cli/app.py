@@ -73,6 +73,24 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "terminate": ("processes:end_transfer", "End a transfer at once."),
         },
     ),
+    "credential": (
+        "Credentials: what this participant holds and asks for, and what this node issues.",
+        {
+            "list": (
+                "credential:list_all",
+                "List what is held and asked for, what waits here and was issued.",
+            ),
+            "show": ("credential:show", "Show a credential, or how a request stands."),
+            "request": ("credential:request", "Ask an issuer for credentials, or what it gives."),
+            "issue": ("credential:issue", "Issue credentials: what a request asks for, or unasked."),
+            "reject": ("credential:reject", "Refuse a request, and tell its holder why."),
+            "revoke": ("credential:revoke", "Revoke what this node has issued: for ever."),
+            "suspend": ("credential:suspend", "Suspend what this node has issued."),
+            "reinstate": ("credential:reinstate", "Make what was suspended valid again."),
+            "verify": ("credential:verify", "Look at a credential or presentation, check by check."),
+            "drop": ("credential:drop", "Remove a credential from this node's wallet."),
+        },
+    ),
     "key": (
         "The participant's keys.",
         {
@@ -101,7 +119,7 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
         {
             "check": (
                 "settings:check",
-                "Say whether settings, policies and catalog are right: every mistake with its line.",
+                "Say whether settings, and the files they name, are right: every mistake with its line.",
             ),
             "show": ("settings:show_settings", "Show what holds, and where it is set."),
         },
