@@ -229,6 +229,8 @@ class DataPlane:
             if policy.possible(facts):
                 self.watch(process)
                 return
+            if self._presentations is not None:
+                facts = facts._replace(claims=self._presentations.of(agreement.participant))
             decision = policy.decide(facts)
             reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
         else:

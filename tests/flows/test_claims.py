@@ -150,6 +150,22 @@ async def test_a_revoked_credential_ends_running_transfers(tmp_path: Path, type_
         assert "revoked by its issuer" in ended.reason
 
 
+async def test_time_ends_a_transfer_whatever_was_proved(tmp_path: Path) -> None:
+    """A permission for holders of a credential and for a while ends by itself, and only the time is blamed."""
+    lease = {**POLICIES["recyclers"], "when": [{"credential": RECYCLER}, {"for": "1 hour"}]}
+    async with space(tmp_path) as made:
+        provider = await made.add("provider", policies={"recyclers": lease}, datasets=DATASETS[:1])
+        recycler = await made.add("recycler")
+        await made.give(recycler, RECYCLER)
+        done = await negotiate(recycler, provider)
+        process = await recycler.node.transfers.request(done.details["agreement"])
+        assert (await until(recycler, process.pid, "STARTED")).state == "STARTED"
+        made.clock.advance(3_601)
+        ended = await until(recycler, process.pid, "TERMINATED")
+        assert "The permission ended on" in ended.reason
+        assert RECYCLER not in ended.reason
+
+
 async def test_what_was_presented_outlives_a_restart(tmp_path: Path) -> None:
     """After a restart data is served by what was presented before, looked at again."""
     async with space(tmp_path) as made:
