@@ -277,6 +277,30 @@ class Delivery(Section):
     )
 
 
+class Negotiation(Section):
+    """How far the node goes by itself when it negotiates."""
+
+    accept: tuple[FilePath, ...] = Field(
+        (),
+        strict=False,
+        description="Files, or folders of *.yaml files, in the language of policies, with what this node "
+        "needs as consumer: an offer that gives at least that, and asks no more, is accepted. The first is asked "
+        "for first.",
+        examples=["[accept.yaml]"],
+    )
+    counters: Annotated[int, Field(ge=0, le=10)] = Field(
+        3, description="How often this node counters in one negotiation before it ends it, 0 to 10."
+    )
+    review: bool = Field(
+        False,
+        description="Whether each agreement that this node would make as provider waits for its operator, "
+        "not only those whose policies say `review: yes`. Access by law never waits.",
+    )
+    review_deadline: Duration = Field(
+        604800.0, description="How long a negotiation waits for the operator before it ends."
+    )
+
+
 class Data(Section):
     """The data plane: how agreed data is handed out."""
 
@@ -392,6 +416,10 @@ class Config(Section):
         description="Files, or folders of *.yaml files, with the policies offers are made from.",
     )
     delivery: Delivery = Field(default_factory=Delivery, description="How messages to peers are tried again.")
+    negotiation: Negotiation = Field(
+        default_factory=Negotiation,
+        description="How far the node goes by itself when it negotiates.",
+    )
     data: Data = Field(default_factory=Data, description="The data plane: how agreed data is handed out.")
     credentials: Credentials = Field(default_factory=Credentials, description="Verifiable Credentials.")
     limits: Limits = Field(default_factory=Limits, description="Bounds on what comes from outside.")

@@ -4,13 +4,17 @@ The core raises; `web` renders each once, in the protocol's own error body. `rea
 the people on both sides: what was wrong, where, and what to do. They never hold secrets or internals.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 class AnodeError(Exception):
     """Anything this product raises on purpose. `str()` of it is fit to show to a person."""
 
     code = "error"
+    details: tuple[Mapping[str, Any], ...] = ()
+    """The reasons for programs, where a policy decided: objects with a stable code, fit for the peer."""
 
     def __init__(self, *reasons: str) -> None:
         super().__init__("; ".join(reasons))
@@ -49,6 +53,10 @@ class Denied(AnodeError):
     """A policy said no (HTTP 403). `reasons` name the rule and what would satisfy it."""
 
     code = "policy-denied"
+
+    def __init__(self, *reasons: str, details: tuple[Mapping[str, Any], ...] = ()) -> None:
+        super().__init__(*reasons)
+        self.details = details
 
 
 class Unavailable(AnodeError):

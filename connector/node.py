@@ -18,7 +18,7 @@ from connector.dcp.trust import ANY, Trust
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
 from connector.errors import InvalidFile, LocalProtocolError, NotFound, Unavailable
-from connector.flows import ids, issuable, negotiate, older_proofs, transfer
+from connector.flows import ids, issuable, judge, older_proofs, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.claims import Presentations
@@ -38,6 +38,7 @@ from connector.flows.own_keys import OwnKeys
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
+from connector.flows.review import Reviews
 from connector.flows.schemas import MAX_BYTES as SCHEMA_BYTES
 from connector.flows.schemas import Schemas
 from connector.flows.sources import Sources
@@ -169,7 +170,8 @@ class Node:
             self.catalog,
             new_id,
             self._void,
-            parts.negotiate or negotiate.policy_reaction(self.catalog),
+            parts.negotiate or judge.policy_reaction(self.catalog, _limits(config)),
+            self._awaited,
         )
         conducts: dict[Subject, Conduct] = {
             Subject.NEGOTIATION: negotiation,
@@ -194,6 +196,7 @@ class Node:
             parts.jitter or random.Random(),  # noqa: S311  # spreads retries, guards nothing
             self.needs.of_process if self.wallet is not None else lambda _: frozenset(),
         )
+        self.reviews = Reviews(self.exchange, self.tasks)
         self.negotiations = Negotiations(self.exchange)
         self.transfers = Transfers(self.exchange)
         self.peers = Peers(transport, self.identity, self.resolver, self.db)
@@ -203,6 +206,7 @@ class Node:
         """Publish what the catalog files declare, take up what an earlier run left undone."""
         await self.publisher.files(self.config.catalog)
         self.data.start()
+        self.reviews.start()
         self.courier.start()
         if self.issuer is not None:
             self.issuer.start()
@@ -346,6 +350,9 @@ class Node:
         token, new = await self.data.refresh(participant, refresh_token, self._transfer.new_tokens)
         return token, new, self.config.data.token_lifetime
 
+    def _awaited(self, process: Process) -> None:
+        self.reviews.watch(process)
+
     def _void(self, agreement_id: str, participant: str) -> None:
         for pid in rows.transfers_under(self.db.read, agreement_id, participant):
             self._end_transfer(pid, "The negotiation of its agreement was terminated.")
@@ -374,6 +381,17 @@ def _resources(config: Config) -> dict[str, tuple[bytes, ...]]:
         }
     except OSError as trouble:
         raise InvalidFile(f"{trouble.filename}: can't be read: {trouble.strerror}") from None
+
+
+def _limits(config: Config) -> judge.Limits:
+    """How far the settings let the node go by itself. Raises InvalidFile."""
+    settings = config.negotiation
+    accept = authoring.load(settings.accept)
+    if wrong := [a for a in accept.values() if a.review or a.data]:
+        raise InvalidFile(
+            *(f"{a.place}: {a.id}: what we need as consumer has no `review` and no `data`" for a in wrong)
+        )
+    return judge.Limits(settings.counters, settings.review, settings.review_deadline, accept)
 
 
 def _trust(config: Config) -> Trust:

@@ -114,7 +114,10 @@ class Ending(_Bound):
     @property
     def why(self) -> str:
         """The reasons as a sentence, in plain JSON or JSON-LD; or that there are none."""
-        texts = (r.get("@value", r) if isinstance(r, dict) else r for r in self.reason or [])
+        given = self.reason or []
+        if any(isinstance(r, str) for r in given):  # then objects with codes say the same for programs
+            given = [r for r in given if not (isinstance(r, dict) and "code" in r)]
+        texts = (_text(r) for r in given)
         without = f"The peer ended it{f' ({self.code})' if self.code else ''} without a reason."
         return ("; ".join(map(str, texts)) or without)[:2000]
 
@@ -253,13 +256,23 @@ def process_document(process: Process) -> dict[str, Any]:
 
 
 def error_document(
-    type_: str, code: str, reasons: Sequence[str], provider_pid: str = "", consumer_pid: str = ""
+    type_: str, code: str, reasons: Sequence[Any], provider_pid: str = "", consumer_pid: str = ""
 ) -> dict[str, Any]:
-    """CatalogError, ContractNegotiationError or TransferError (sections 5.3.3, 7.3.2, 9.3.2)."""
+    """CatalogError, ContractNegotiationError or TransferError (sections 5.3.3, 7.3.2, 9.3.2).
+
+    `reasons` are texts, and objects with a code for what a policy decided.
+    """
     document: dict[str, Any] = {"@context": [CONTEXT], "@type": type_, "code": code, "reason": list(reasons)}
     if type_ != "CatalogError":
         document |= {"providerPid": provider_pid, "consumerPid": consumer_pid}
     return document
+
+
+def _text(reason: Any) -> Any:
+    """A reason as text: in plain JSON, in JSON-LD, or an object with a code."""
+    if not isinstance(reason, dict):
+        return reason
+    return reason.get("@value", reason.get("text", reason.get("code", reason)))
 
 
 def _reason(expected: type[Message], error: Any) -> str:

@@ -17,8 +17,8 @@ from connector.dcat import model as dcat
 from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.clock import Clock
 from connector.odrl import canonical
-from connector.odrl.authoring import Authored
-from connector.odrl.compile import Compiled, Decision, compile_policy
+from connector.odrl.authoring import POINT, Authored
+from connector.odrl.compile import Compiled, compile_policy
 from connector.odrl.contexts import contexts_of
 from connector.odrl.model import Policy, to_document
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
@@ -44,8 +44,15 @@ class Terms:
     """What the policy says, in plain English, for this node's operator."""
     data: Mapping[str, tuple[str, ...]]
     """Properties, by name, of which a dataset must have one value each to be offered so."""
+    review: bool
+    """Whether the operator looks at each request before it is agreed to."""
     contexts: tuple[str, ...]
     """The JSON-LD contexts that a document with this offer needs."""
+
+    @property
+    def statutory(self) -> bool:
+        """Whether it gives access by law: it is for points of Annex XIII, and nobody's approval is needed."""
+        return POINT in self.data
 
     def visible_to(self, participant: str, now: float, claims: Claims) -> bool:
         """Whether the participant sees offers under this policy now.
@@ -56,10 +63,6 @@ class Terms:
         if not self.contract.possible(facts):
             return False
         return self.access.decide(facts._replace(action="access", claims=claims)).permitted
-
-    def decide(self, participant: str, now: float, claims: Claims) -> Decision:
-        """Whether an agreement made now would allow use now."""
-        return self.contract.decide(Facts(now, participant, now, claims=claims, phase="negotiation"))
 
     def rules(self) -> dict[str, Any]:
         """The policy's rules as ODRL."""
@@ -230,6 +233,7 @@ def _terms(name: str, authored: Authored) -> Terms:
         compile_policy(policy),
         authored.sentence,
         authored.data,
+        authored.review,
         tuple(contexts_of(to_document(policy))),
     )
 

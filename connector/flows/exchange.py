@@ -41,6 +41,21 @@ class Move:
     reason: str | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
     delay: float = 0.0
+    code: str | None = None
+    """The code of what ends it, for programs."""
+    details: tuple[Mapping[str, Any], ...] = ()
+    """The reasons as objects with codes, beside the text."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """What of our deciding is kept in the process's details."""
+
+    @property
+    def told(self) -> list[Any] | None:
+        """What the peer is told: the sentence, then each reason for programs."""
+        return [self.reason, *self.details] if self.reason else None
+
+
+Wait = Mapping[str, Any]
+"""Instead of a move: nothing is sent now, and this is kept in the process's details."""
 
 
 class Steps(list[Step]):
@@ -54,7 +69,7 @@ class Steps(list[Step]):
         self.send_at = message.next_try
 
 
-Reaction = Callable[[Transaction, Process, float], Move | None]
+Reaction = Callable[[Transaction, Process, float], "Move | Wait | None"]
 """Decides on our next message. Asked whenever a process has moved and nothing of ours is on its way."""
 
 
@@ -237,6 +252,25 @@ class Exchange:
         self.settle(process, steps)
         return process
 
+    async def reconsider(
+        self, subject: Subject, pid: str, change: Callable[[Process], Process] = lambda process: process
+    ) -> Process:
+        """Ask again what to do in a process, changed by what its operator has decided.
+
+        :raises NotFound: no such process.
+        """
+        steps = Steps()
+
+        def step(tx: Transaction) -> Process:
+            process = rows.process(tx, pid)
+            if process is None or process.subject is not subject:
+                raise NotFound(f"There is no {subject} {pid} in this node.")
+            return self._react(tx, change(process), self.clock.now(), steps)
+
+        process = await self.db.write(step)
+        self.settle(process, steps)
+        return process
+
     # -- for the courier, inside its transaction
 
     def acknowledged(self, tx: Transaction, process: Process, peer_pid: str | None, steps: Steps) -> Process:
@@ -290,14 +324,18 @@ class Exchange:
     ) -> Process:
         if process.pending is None and not process.ended:
             move = self._conducts[process.subject].react(tx, process, now)
-            if move is not None:
+            if isinstance(move, Move):
                 move = replace(move, delay=max(move.delay, pause))
                 return self._put(tx, process, move, now, steps)
+            if move is not None:
+                process = replace(process, details={**process.details, **move})
         rows.save(tx, process, now, steps)
         return process
 
     def _put(self, tx: Transaction, process: Process, move: Move, now: float, steps: Steps) -> Process:
         conduct = self._conducts[process.subject]
+        if move.kept:
+            process = replace(process, details={**process.details, **move.kept})
         sent = core.send(conduct.table, process, move.kind)
         sent, message = conduct.compose(tx, sent, move, now)
         if move.kind is Kind.TERMINATE:

@@ -11,14 +11,13 @@ from connector.dsp import messages, negotiation
 from connector.dsp.messages import Message
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Role, State, Subject
-from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError
+from connector.errors import LocalProtocolError, RemoteProtocolError
 from connector.flows.catalog import Catalog
 from connector.flows.clock import iso
+from connector.flows.decisions import with_told
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl import canonical
-from connector.odrl.compile import Decision, compile_policy
 from connector.odrl.model import Policy, parse, to_document
-from connector.odrl.operands import Facts
 from connector.store import processes as rows
 from connector.store.database import Transaction
 from connector.store.processes import Agreement
@@ -30,7 +29,7 @@ _KEPT_BYTES = 16_384
 """The largest policy that stays in memory: strangers write them, so their number alone is no limit."""
 
 
-def _read(document: dict[str, Any], kind: Literal["Offer", "Agreement"]) -> tuple[Policy, str]:
+def read(document: dict[str, Any], kind: Literal["Offer", "Agreement"]) -> tuple[Policy, str]:
     """A policy and the digest of its rules."""
     octets = orjson.dumps(document)
     return _kept(octets, kind) if len(octets) <= _KEPT_BYTES else _kept.__wrapped__(octets, kind)
@@ -47,8 +46,9 @@ class Negotiation:
     """The content of negotiation messages (a `Conduct`).
 
     A process's details: `dataset`, `offer` (the current one, with target), `digest` (of its rules),
-    `asked` (digest of what we as consumer asked for), `countered` (we as provider made an offer of our
-    own), `by_hand` (digest of what our operator offered as provider), `agreement` (its id).
+    `asked` (digest of what we as consumer asked for), `counters` (how often we have countered by
+    ourselves), `by_hand` (digest of what our operator offered as provider), `agreement` (its id); what
+    `flows/judge.py` keeps of its deciding; `told`, the codes with which the peer ended it.
     """
 
     table = negotiation.TRANSITIONS
@@ -61,7 +61,10 @@ class Negotiation:
         new_id: Callable[[], str],
         void: Callable[[str, str], None],
         react: Reaction,
+        awaited: Callable[[Process], None] = lambda _: None,
     ) -> None:
+        self._awaited = awaited
+        """Told of each process after a commit: some wait for this node's operator, until a moment."""
         self._participant, self._address, self._catalog, self._new_id = participant, address, catalog, new_id
         self._void = void
         """Ends the transfers under an agreement (id, participant) that is not in force any more."""
@@ -74,7 +77,7 @@ class Negotiation:
         if isinstance(message, messages.ContractAgreementMessage):
             return self._take_agreement(tx, process, message, now)
         if isinstance(message, messages.ContractNegotiationTerminationMessage):
-            return replace(process, reason=message.why)
+            return replace(process, reason=message.why, details=with_told(process, message.reason))
         return process
 
     def _take_offer(
@@ -86,7 +89,7 @@ class Negotiation:
     ) -> Process:
         if len(orjson.dumps(message.offer)) > _OFFER_BYTES:
             raise RemoteProtocolError(f"offer: larger than {_OFFER_BYTES} bytes, the most that is kept here.")
-        offer, digest = _read(message.offer, "Offer")
+        offer, digest = read(message.offer, "Offer")
         known = process.details.get("dataset")
         dataset = offer.target or known
         if dataset is None:
@@ -108,7 +111,7 @@ class Negotiation:
     def _take_agreement(
         self, tx: Transaction, process: Process, message: messages.ContractAgreementMessage, now: float
     ) -> Process:
-        agreement, digest = _read(message.agreement, "Agreement")
+        agreement, digest = read(message.agreement, "Agreement")
         wrong = [
             f"agreement.{name} is {found!r}, expected {expected!r}."
             for name, found, expected in (
@@ -154,9 +157,11 @@ class Negotiation:
                 raise LocalProtocolError(
                     f"This negotiation is about dataset {known}; the offer's target is {offer['target']}."
                 )
-            digest = _read(offer, "Offer")[1]
-            mine: dict[str, Any] = {"asked": digest} if move.kind is Kind.REQUEST else {"countered": True}
-            if move.kind is Kind.OFFER and move.content.get("by_hand"):
+            digest = read(offer, "Offer")[1]
+            mine: dict[str, Any] = {"asked": digest} if move.kind is Kind.REQUEST else {}
+            if not move.content.get("by_hand"):
+                mine["counters"] = process.details.get("counters", 0) + 1
+            elif move.kind is Kind.OFFER:
                 mine["by_hand"] = digest
             details = {
                 **process.details,
@@ -179,9 +184,8 @@ class Negotiation:
         if move.kind is Kind.VERIFY:
             return process, messages.ContractAgreementVerificationMessage(id=message_id, **pids)
         if move.kind is Kind.TERMINATE:
-            reason = [move.reason] if move.reason else None
             return process, messages.ContractNegotiationTerminationMessage(
-                id=message_id, reason=reason, **pids
+                id=message_id, reason=move.told, code=move.code, **pids
             )
         if move.kind is Kind.FINALIZE:
             # The consumer may ask for data as soon as it has this message, before we know that it has.
@@ -192,7 +196,7 @@ class Negotiation:
     def _agree(self, tx: Transaction, process: Process, now: float) -> tuple[Process, dict[str, Any]]:
         agreement_id = self._new_id()
         # Written from what was understood of the offer: nothing that a consumer slipped in beside it.
-        offer, _ = _read(process.details["offer"], "Offer")
+        offer, _ = read(process.details["offer"], "Offer")
         document = {
             "@type": "Agreement",
             "@id": agreement_id,
@@ -228,57 +232,15 @@ class Negotiation:
 
     def settled(self, process: Process) -> None:
         """A contract that came to nothing ends the transfers that were begun under it."""
+        self._awaited(process)
         agreement_id = process.details.get("agreement")
         if process.state is State.TERMINATED and process.role is Role.PROVIDER and agreement_id is not None:
             self._void(agreement_id, process.participant)
 
 
-def policy_reaction(catalog: Catalog) -> Reaction:
-    """How a node negotiates by itself: it agrees to its own terms and accepts what it asked for.
-
-    As provider: an offer whose rules are those of an offer visible to the consumer, and whose policy
-    holds now, is agreed to; other terms are countered once with ours, then refused. Terms that the
-    operator has offered by hand count as ours, whether or not the catalog has them. As consumer: an offer
-    with the rules we asked for is accepted; any other waits for the operator.
-    """
-
-    def react(tx: Transaction, process: Process, now: float) -> Move | None:
-        if process.role is Role.CONSUMER:
-            if process.state is State.OFFERED and process.details.get("asked") == process.details["digest"]:
-                return Move(Kind.ACCEPT)
-            return Move(Kind.VERIFY) if process.state is State.AGREED else None
-        if process.state is State.VERIFIED:
-            return Move(Kind.FINALIZE)
-        if process.state not in (State.REQUESTED, State.ACCEPTED):
-            return None
-        dataset = process.details["dataset"]
-        claims = catalog.claims(process.participant)
-        if process.details.get("by_hand") == process.details["digest"] and catalog.has(tx, dataset):
-            policy, _ = _read(process.details["offer"], "Offer")
-            facts = Facts(now, process.participant, now, claims=claims, phase="negotiation")
-            return _agreed_or_ended(compile_policy(policy).decide(facts))
-        try:
-            offers = catalog.offers(tx, process.participant, dataset, now)
-        except NotFound as gone:
-            return Move(Kind.TERMINATE, str(gone))
-        for offer in offers:
-            if offer.digest == process.details["digest"]:
-                return _agreed_or_ended(offer.decide(process.participant, now, claims))
-        if process.state is State.REQUESTED and not process.details.get("countered"):
-            return Move(
-                Kind.OFFER, "the terms asked for are not ours", {"offer": offers[0].document(dataset)}
-            )
-        return Move(
-            Kind.TERMINATE, f"The terms are not among the offers for {dataset}; see the catalog for ours."
-        )
-
-    return react
-
-
-def _agreed_or_ended(decision: Decision) -> Move:
-    if decision.permitted:
-        return Move(Kind.AGREE)
-    return Move(Kind.TERMINATE, " ".join(r.sentence(redacted=True) for r in decision.reasons))
+def _require_waiting(process: Process) -> None:
+    if process.ended or process.pending is not None or "review_until" not in process.details:
+        raise LocalProtocolError(f"The negotiation {process.pid} does not wait for this node's operator.")
 
 
 class Negotiations:
@@ -298,10 +260,35 @@ class Negotiations:
     async def _open(self, kind: Kind, participant: str, address: str, offer: dict[str, Any]) -> Process:
         if not isinstance(offer.get("target"), str) or not isinstance(offer.get("@id"), str):
             raise RemoteProtocolError("The offer needs an @id and a target (the dataset's id).")
-        _read(offer, "Offer")
+        read(offer, "Offer")
         return await self._exchange.open(
             Subject.NEGOTIATION, participant, address, Move(kind, content={"offer": offer, "by_hand": True})
         )
+
+    async def approve(self, pid: str) -> Process:
+        """Let the node agree to what waits for its operator, if its policies still say yes.
+
+        :raises LocalProtocolError: it waits for nothing.
+        """
+
+        def approved(process: Process) -> Process:
+            _require_waiting(process)
+            return replace(process, details={**process.details, "approved": process.details["digest"]})
+
+        return await self._exchange.reconsider(Subject.NEGOTIATION, pid, approved)
+
+    async def reject(self, pid: str, reason: str | None = None) -> Process:
+        """End what waits for the operator; the consumer is told the reason, and its code.
+
+        :raises LocalProtocolError: it waits for nothing.
+        """
+
+        def rejected(process: Process) -> Process:
+            _require_waiting(process)
+            text = reason or "The provider's operator has declined."
+            return replace(process, details={**process.details, "rejected": text})
+
+        return await self._exchange.reconsider(Subject.NEGOTIATION, pid, rejected)
 
     async def move(
         self, pid: str, kind: Kind, reason: str | None = None, offer: dict[str, Any] | None = None
@@ -310,6 +297,6 @@ class Negotiations:
         if kind in (Kind.REQUEST, Kind.OFFER):
             if offer is None:
                 raise RemoteProtocolError("A counter-offer needs an offer.")
-            _read(offer, "Offer")
+            read(offer, "Offer")
         content = {"offer": offer, "by_hand": True}
         return await self._exchange.send(Subject.NEGOTIATION, pid, Move(kind, reason, content))

@@ -212,6 +212,8 @@ def reasons(answer: Answer) -> list[str]:
         return []
     given = body.get("reason") if isinstance(body, dict) else None
     listed = given if isinstance(given, list) else []
+    if any(isinstance(r, str) for r in listed):  # then objects with codes say the same for programs
+        listed = [r for r in listed if not (isinstance(r, dict) and "code" in r)]
     return [str(r.get("@value", r) if isinstance(r, dict) else r)[:500] for r in listed[:10]]
 
 

@@ -10,6 +10,7 @@ from connector.dsp.messages import Message
 from connector.dsp.process import Process
 from connector.dsp.terms import HTTP_ENDPOINT, HTTP_PULL, Kind, Role, State, Subject
 from connector.errors import NotFound, RemoteProtocolError
+from connector.flows.decisions import entry, kept, refusal, with_told
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl.compile import Compiled, compile_policy
 from connector.odrl.model import parse
@@ -79,7 +80,7 @@ class Transfer:
             if message.data_address is not None:
                 return _with_address(process, message.data_address, now)
         if isinstance(message, messages.TransferTerminationMessage):
-            return replace(process, reason=message.why)
+            return replace(process, reason=message.why, details=with_told(process, message.reason))
         return process
 
     def _take_request(
@@ -109,7 +110,7 @@ class Transfer:
                 callback_address=self._address,
             )
         pids: dict[str, Any] = {"consumer_pid": process.consumer_pid, "provider_pid": process.provider_pid}
-        reason = [move.reason] if move.reason else None
+        reason = move.told
         if move.kind is Kind.START:
             address = None
             if process.role is Role.PROVIDER:
@@ -124,7 +125,9 @@ class Transfer:
             return process, messages.TransferSuspensionMessage(id=message_id, reason=reason, **pids)
         if move.kind is Kind.COMPLETE:
             return process, messages.TransferCompletionMessage(id=message_id, **pids)
-        return process, messages.TransferTerminationMessage(id=message_id, reason=reason, **pids)
+        return process, messages.TransferTerminationMessage(
+            id=message_id, reason=reason, code=move.code, **pids
+        )
 
     def new_tokens(self, tx: Transaction, pid: str, now: float) -> tuple[str, str]:
         """A new pair: access token, refresh token. Only their digests are kept."""
@@ -191,10 +194,10 @@ def policy_reaction(policies: Policies, claims: Callable[[str], Claims] = lambda
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
         proved = claims(agreement.participant)
         facts = Facts(now, agreement.participant, agreement.agreed, claims=proved, phase="transfer")
-        decision = policies.of(agreement).decide(facts)
-        if decision.permitted:
-            return Move(Kind.START)
-        return Move(Kind.TERMINATE, " ".join(r.sentence(redacted=True) for r in decision.reasons))
+        policy = policies.of(agreement)
+        decision = policy.decide(facts)
+        known = {"decisions": kept(process, entry(decision, facts, tree=policy))}
+        return replace(Move(Kind.START) if decision.permitted else refusal(decision.reasons), kept=known)
 
     return react
 

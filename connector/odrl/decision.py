@@ -26,6 +26,12 @@ CODES: Mapping[str, str] = MappingProxyType(
         "unknown-action": "The action of a rule is not known here.",
         "unknown-profile": "The policy's profile is not known here.",
         "duty-not-tracked": "A duty can't be tracked here.",
+        "wider-terms": "The terms asked for go beyond those offered.",
+        "demands-more": "The terms ask more of the provider than is offered.",
+        "not-offered": "No offer to the participant is about this dataset.",
+        "agreement-ended": "The agreement is not in force.",
+        "review-rejected": "The provider's operator has declined.",
+        "review-overdue": "The provider's operator has not decided in time.",
     }
 )
 """The codes of reasons, for programs of either side. They are stable; sentences are not."""

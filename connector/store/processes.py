@@ -104,6 +104,15 @@ def active_transfers(connection: sqlite3.Connection) -> list[Process]:
     return [_process(row) for row in connection.execute(_SELECT + where)]
 
 
+def awaiting_review(connection: sqlite3.Connection) -> list[Process]:
+    """Negotiations in which our operator is to decide, as provider."""
+    where = (
+        "subject = 'negotiation' AND role = 'PROVIDER' AND state IN ('REQUESTED', 'ACCEPTED') "
+        "AND pending IS NULL AND json_extract(details, '$.review_until') IS NOT NULL"
+    )
+    return [_process(row) for row in connection.execute(_SELECT + where)]
+
+
 def transfers_under(connection: sqlite3.Connection, agreement_id: str, participant: str) -> list[str]:
     """The transfers under an agreement that have not ended, as provider."""
     rows = connection.execute(

@@ -81,7 +81,7 @@ def cut(request: web.Request) -> None:
         request.transport.abort()
 
 
-Body = Callable[[web.Request, str, tuple[str, ...]], dict[str, Any]]
+Body = Callable[[web.Request, str, tuple[Any, ...]], dict[str, Any]]
 """The body of an error, from its code and its reasons."""
 
 
@@ -102,7 +102,8 @@ def _guarded(handler: Handler, body: Body) -> Handler:
         except AnodeError as error:
             if type(error) not in STATUS:
                 _log.exception("%s %s failed by our own fault", request.method, request.path)
-            return _told(body(request, error.code, error.reasons), status_of(error), error)
+            told = (*error.reasons, *error.details)
+            return _told(body(request, error.code, told), status_of(error), error)
         except web.HTTPException:
             raise
         except Exception:
@@ -125,7 +126,7 @@ def render(
     return _told(_dsp_error(type_, request, code, reasons), status)
 
 
-def _dsp_error(type_: str, request: web.Request, code: str, reasons: tuple[str, ...]) -> dict[str, Any]:
+def _dsp_error(type_: str, request: web.Request, code: str, reasons: tuple[Any, ...]) -> dict[str, Any]:
     """An error body. The pids are those of the message, or what the path names if it was not read so far."""
     named = request.match_info.get("pid", "")
     provider_pid, consumer_pid = request.get(PIDS, (named, named))

@@ -12,7 +12,7 @@ from connector.dsp.process import Process
 from connector.dsp.terms import Kind, State
 from connector.errors import Denied, LocalProtocolError
 from connector.flows.exchange import Move
-from connector.flows.negotiate import policy_reaction
+from connector.flows.judge import policy_reaction
 from connector.flows.peers import Peer
 from connector.node import Parts
 from connector.store.database import Transaction

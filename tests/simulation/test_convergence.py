@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -182,3 +183,30 @@ def test_any_weather_ends_alike(tmp_path_factory, seed: int, weather: Weather, w
             check(space)
 
     asyncio.run(story())
+
+
+async def test_nodes_that_counter_by_themselves_always_end(tmp_path: Path) -> None:
+    """With requirements of their own nodes counter each other in bad weather: all end alike, none loops."""
+    chance = random.Random(11)
+    weather = Weather(lose_request=0.1, lose_answer=0.15, twice=0.1, late=0.3)
+    needs = {
+        "year": {"offer": "everyone", "allow": "use", "when": [{"for": "100 days"}]},
+        "sale": {"offer": "everyone", "allow": "sell"},
+        "never": {"offer": "everyone", "allow": "use", "when": [{"times": 3}]},
+    }
+    policies = {**POLICIES, "uses": {"offer": "everyone", "allow": "use", "when": [{"times": 2}]}}
+    datasets = [{**DATASETS[0], "offers": ["uses"]}, DATASETS[1]]
+    (tmp_path / "needs.yaml").write_text(yaml.safe_dump(needs))
+    accept = {"accept": [str(tmp_path / "needs.yaml")], "counters": 2}
+    files = {"policies": policies, "datasets": datasets, "negotiation": accept}
+    async with Dataspace(tmp_path, 12, 11, weather, **files) as space:
+        for _ in range(40):
+            consumer, provider = chance.sample(space.nodes, 2)
+            await begin(consumer, provider, chance)
+            await space.settle(chance.uniform(0, 0.5))
+        await space.settle()
+        ends = check(space)
+        assert set(ends) == {State.FINALIZED, State.TERMINATED}
+        assert min(ends.values()) > 3
+        counters = [p.details.get("counters", 0) for _, p in space.processes(Subject.NEGOTIATION)]
+        assert 0 < max(counters) <= 2

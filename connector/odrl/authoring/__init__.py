@@ -28,7 +28,21 @@ from connector.odrl.phrases import phrase
 from connector.odrl.vocabulary import action_name
 from connector.yamlfile import Document, Where
 
-BLOCKS = ("profile", "offer", "allow", "when", "transform", "duty", "never", "stop", "odrl", "cases")
+BLOCKS = (
+    "profile",
+    "offer",
+    "allow",
+    "when",
+    "transform",
+    "duty",
+    "never",
+    "stop",
+    "odrl",
+    "review",
+    "cases",
+)
+POINT = "point"
+"""The property that names the point of Annex XIII that a dataset is: access to it is given by law."""
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _STEP = re.compile(r"\.?([A-Za-z]+)(?:\[([0-9]+)\])?")
 
@@ -53,6 +67,8 @@ class Authored:
     place: Place
     data: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cases: tuple[Case, ...] = ()
+    review: bool = False
+    """Whether the operator approves each agreement before it is made."""
 
 
 def load(paths: Iterable[Path]) -> dict[str, Authored]:
@@ -131,19 +147,36 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
         access, contract = (write(reader) for write in _PROFILES[profile])
         data = _data(reader)
         tested = cases.read(reader) if "cases" in blocks else ()
+        review = _review(reader, data)
         if len(faults) == told:
             for policy in (access, contract):
                 _self_check(policy, reader, evaluable)
         if not incomplete and len(faults) == told:
             sentence = f"Offered {audience(access)}{_said(data)}. {explain(contract)}"
             place = faults.document.place(*where)
-            return Authored(id_, access, contract, sentence, place, data, tested)
+            if review:
+                sentence += " Each agreement is approved by the provider's operator."
+            return Authored(id_, access, contract, sentence, place, data, tested, review)
     return None
 
 
 def _said(data: Mapping[str, tuple[str, ...]]) -> str:
     parts = [f"{name} is {either(values)}" for name, values in data.items()]
     return f", for data whose {either(parts, 'and')}" if parts else ""
+
+
+def _review(reader: Reader, data: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether agreements wait for the operator. Never where the law gives access."""
+    value = reader.blocks.get("review", "no")
+    if value not in ("yes", "no"):
+        reader.wrong(("review",), "must be yes or no")
+    elif value == "yes" and POINT in data:
+        reader.wrong(
+            ("review",),
+            f"access by law needs no approval, and this policy is for points of Annex XIII (`{POINT}`): "
+            "leave `review` out",
+        )
+    return bool(value == "yes")
 
 
 def _data(reader: Reader) -> Mapping[str, tuple[str, ...]]:

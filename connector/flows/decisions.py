@@ -1,0 +1,123 @@
+"""What is kept of decisions, so that they can be explained and replayed: bounded, and not what credentials say.
+
+Of a participant's credentials types and issuers are kept, as the audit log has them, and nothing more.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from connector.dsp.process import Process
+from connector.dsp.terms import Kind
+from connector.flows.exchange import Move
+from connector.odrl.compile import Compiled
+from connector.odrl.decision import Decision, Reason
+from connector.odrl.facts import Claim, Claims, Facts
+from connector.odrl.why import why
+
+KEPT = 4
+"""Decisions kept with a process, the newest."""
+_TREE_BYTES = 16_384
+"""The largest tree that is kept: strangers write policies too."""
+_TOLD_MOST = 20
+"""Reasons of a counterparty that are kept, and the characters of each text in them."""
+_TOLD_TEXT = 500
+_TOLD_MEMBERS = ("code", "path", "text", "operand", "operator")
+
+
+def entry(
+    decision: Decision, facts: Facts, policy: str | None = None, tree: Compiled | None = None
+) -> dict[str, Any]:
+    """A decision as it is kept. `policy` is the id of the policy that it was made by, `tree` that policy."""
+    found: dict[str, Any] = {
+        "at": facts.now,
+        "phase": facts.phase,
+        "permitted": decision.permitted,
+        "facts": compact(facts),
+    }
+    if policy is not None:
+        found["policy"] = policy
+    if decision.reasons:
+        found["reasons"] = [reason.document() for reason in decision.reasons]
+    if tree is not None:
+        document = why(tree, facts).document()
+        if len(orjson.dumps(document)) <= _TREE_BYTES:
+            found["tree"] = document
+    return found
+
+
+def kept(process: Process, decided: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """A process's decisions with one more. A repetition, as of a policy that is asked again, replaces."""
+    before = [*process.details.get("decisions", ())]
+    if before and _same(before[-1], decided):
+        before.pop()
+    return [*before, decided][-KEPT:]
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one.get(name) == other.get(name) for name in ("phase", "permitted", "reasons", "policy"))
+
+
+def compact(facts: Facts) -> dict[str, Any]:
+    """What a decision was made from, without what credentials say."""
+    found: dict[str, Any] = {} if facts.agreed_at is None else {"agreed": facts.agreed_at}
+    found |= claims_of(facts.claims)
+    found |= {"purpose": facts.purpose} if facts.purpose is not None else {}
+    found |= {"uses": facts.uses} if facts.uses is not None else {}
+    if facts.last_use is not None:
+        found["last_use"] = None if facts.last_use == -math.inf else facts.last_use
+    return found
+
+
+def claims_of(claims: Claims) -> dict[str, Any]:
+    """Types of credentials that were asked for, each with the issuers of those that were believed."""
+    if not claims.held:
+        return {}
+    return {"claims": {type_: [c.issuer for c in held] for type_, held in sorted(claims.held.items())}}
+
+
+def facts_of(kept_: Mapping[str, Any], now: float, participant: str) -> Facts:
+    """The facts again, as far as they were kept."""
+    named = kept_.get("claims", {})
+    held = {type_: tuple(Claim(type_, issuer, {}) for issuer in issuers) for type_, issuers in named.items()}
+    last = kept_.get("last_use") if "last_use" in kept_ else None
+    return Facts(
+        now,
+        participant,
+        kept_.get("agreed"),
+        claims=Claims(held),
+        purpose=kept_.get("purpose"),
+        uses=kept_.get("uses"),
+        last_use=-math.inf if "last_use" in kept_ and last is None else last,
+    )
+
+
+def refusal(reasons: tuple[Reason, ...]) -> Move:
+    """The message that ends a process: sentences and codes, without what is only our business."""
+    public = tuple(reason.redacted() for reason in reasons)
+    return Move(
+        Kind.TERMINATE,
+        " ".join(reason.sentence() for reason in public),
+        code=public[0].code if public else None,
+        details=tuple(reason.document() for reason in public),
+    )
+
+
+def with_told(process: Process, reasons: list[Any] | None) -> Mapping[str, Any]:
+    """A process's details with the reasons of its counterparty, if any have codes."""
+    found = _told(reasons)
+    return {**process.details, "told": found} if found else process.details
+
+
+def _told(reasons: list[Any] | None) -> list[dict[str, Any]]:
+    """A counterparty's reasons that have codes: what it wrote, cut to what can be kept."""
+    found = []
+    for reason in reasons or []:
+        if isinstance(reason, dict) and isinstance(reason.get("code"), str):
+            texts = {n: v[:_TOLD_TEXT] for n in _TOLD_MEMBERS if isinstance(v := reason.get(n), str)}
+            givers = reason.get("givers")
+            listed = [str(g)[:_TOLD_TEXT] for g in givers[:10]] if isinstance(givers, list) else []
+            found.append({**texts, **({"givers": listed} if listed else {})})
+    return found[:_TOLD_MOST]
