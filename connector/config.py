@@ -284,8 +284,8 @@ class Negotiation(Section):
         (),
         strict=False,
         description="Files, or folders of *.yaml files, in the language of policies, with what this node "
-        "needs as consumer: an offer that gives at least that, and asks no more, is accepted. The first is asked "
-        "for first.",
+        "needs as consumer: an offer that gives at least that, and asks no more, is accepted. The first is "
+        "asked for first.",
         examples=["[accept.yaml]"],
     )
     counters: Annotated[int, Field(ge=0, le=10)] = Field(

@@ -19,15 +19,17 @@ from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
 from connector.errors import InvalidFile, LocalProtocolError, NotFound, Unavailable
 from connector.flows import ids, issuable, judge, older_proofs, transfer
+from connector.flows.answers import Answers
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock
 from connector.flows.credentials import Credentials
 from connector.flows.data import DataPlane
+from connector.flows.decisions import refusal
 from connector.flows.deliver import Courier
 from connector.flows.events import Events
-from connector.flows.exchange import Conduct, Exchange, Reaction
+from connector.flows.exchange import Conduct, Exchange, Move, Reaction
 from connector.flows.identify import Caller, Identity, SelfIssued
 from connector.flows.issue import CredentialIssuer
 from connector.flows.membership import Membership
@@ -47,8 +49,10 @@ from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
 from connector.flows.verify import Verifier
 from connector.flows.wallet import Wallet
+from connector.flows.whatif import WhatIf
 from connector.flows.workers import Workers
 from connector.odrl import authoring
+from connector.odrl.decision import Reason
 from connector.odrl.operands import NO_CLAIMS, Claims
 from connector.peers.client import Client, Transport
 from connector.peers.did_web import DidResolver
@@ -147,6 +151,8 @@ class Node:
         self.publisher = Publisher(self.db, self.clock, self.catalog, self.sources)
         agreed = Policies()
         self.needs = Needs(self.db, self.catalog, agreed)
+        self.answers = Answers(self.db, self.audit, agreed)
+        self.what_if = WhatIf(self.db, self.audit)
         self.data = DataPlane(
             self.db, self.clock, self.audit, agreed, self._end_transfer, self.tasks, self.presentations
         )
@@ -357,12 +363,13 @@ class Node:
         for pid in rows.transfers_under(self.db.read, agreement_id, participant):
             self._end_transfer(pid, "The negotiation of its agreement was terminated.")
 
-    def _end_transfer(self, pid: str, reason: str) -> None:
-        self.tasks.run(self._terminate(pid, reason))
+    def _end_transfer(self, pid: str, reason: str, reasons: tuple[Reason, ...] = ()) -> None:
+        move = refusal(reasons) if reasons else Move(Kind.TERMINATE, reason)
+        self.tasks.run(self._terminate(pid, move))
 
-    async def _terminate(self, pid: str, reason: str) -> Process | None:
+    async def _terminate(self, pid: str, move: Move) -> Process | None:
         try:
-            return await self.transfers.move(pid, Kind.TERMINATE, reason)
+            return await self.exchange.send(Subject.TRANSFER, pid, move)
         except (LocalProtocolError, NotFound, Unavailable):
             return None  # it is ending already, or the node is
 

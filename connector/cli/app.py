@@ -31,6 +31,7 @@ _COMMANDS: _Commands = {
     "negotiate": ("trade:negotiate", "Ask a peer for a contract about one of its datasets."),
     "fetch": ("trade:fetch", "Get a dataset: catalog, negotiation, transfer, file."),
     "status": ("status:status", "Show how the node is, or the timeline of one process."),
+    "why": ("why:why", "Say why a negotiation, a transfer or a request was decided as it was."),
     "doctor": ("doctor:doctor", "Look for what is wrong with this node, and say how to mend it."),
 }
 _GROUPS: dict[str, tuple[str, _Commands]] = {
@@ -52,6 +53,8 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "agree": ("processes:agree", "Agree to what the consumer asks for."),
             "verify": ("processes:verify", "Confirm the provider's agreement."),
             "finalize": ("processes:finalize", "Bring the agreement into force."),
+            "approve": ("processes:approve", "Approve what waits for your review."),
+            "reject": ("processes:reject", "Reject what waits for your review."),
             "terminate": ("processes:end_negotiation", "End a negotiation without an agreement."),
         },
     ),
@@ -111,6 +114,7 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             ),
             "test": ("policy:run_cases", "Run the cases of policies: what must come out, from which facts."),
             "diff": ("policy:diff", "Say what changes between two versions: who gains and who loses what."),
+            "whatif": ("why:whatif", "Say which past answers would be others by changed policies."),
             "import": ("policy:import_", "Turn ODRL or Catena-X policies into YAML."),
         },
     ),

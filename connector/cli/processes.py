@@ -60,6 +60,16 @@ def finalize(pid: Pid, *, common: Common = COMMON) -> int:
     return _move("negotiations", pid, "finalize", None, common)
 
 
+def approve(pid: Pid, *, common: Common = COMMON) -> int:
+    """Approve what waits for your review: the node agrees, if its policies still say yes."""
+    return _review(pid, "approve", {}, common)
+
+
+def reject(pid: Pid, *, reason: Reason = None, common: Common = COMMON) -> int:
+    """Reject what waits for your review; the consumer is told why."""
+    return _review(pid, "reject", {"reason": reason} if reason else {}, common)
+
+
 def end_negotiation(pid: Pid, *, reason: Reason = None, common: Common = COMMON) -> int:
     """End a negotiation without an agreement."""
     return _move("negotiations", pid, "terminate", reason, common)
@@ -165,6 +175,12 @@ def _show(collection: str, pid: str, common: Common) -> int:
     if offer := found["process"].get("offer"):
         text += f"\n\nterms        {orjson.dumps(offer, option=orjson.OPT_INDENT_2).decode()}"
     output.show(common, found, text)
+    return output.OK
+
+
+def _review(pid: str, word: str, body: Mapping[str, Any], common: Common) -> int:
+    found = Api.of(common).post(path_of("negotiations", pid, word), body)
+    output.show(common, found, f"{word}: the negotiation is {timeline.state_of(found['process'])}")
     return output.OK
 
 

@@ -7,8 +7,10 @@ A line that can't be written denies the request: nothing is served unseen.
 
 import asyncio
 import contextlib
+import itertools
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from connector.errors import Unavailable
 from connector.flows.clock import Clock, iso
 
 _SYNC_AFTER = 1.0
+_BLOCK = 1 << 20
 
 
 class Audit:
@@ -30,6 +33,47 @@ class Audit:
         self._cut_half_line()
         self._unsynced = False
         self._now, self._text = -1, b""
+        self._run, self._number = secrets.token_hex(6), itertools.count(1)
+
+    def next_id(self) -> str:
+        """A name for a request, by which a counterparty can quote it and the operator find it here."""
+        return f"{self._run}-{next(self._number)}"
+
+    def find(self, request: str) -> dict[str, Any] | None:
+        """The line about a request; None if there is none. Reads the file from its end: not for the loop."""
+        mark = b'"request":%b' % orjson.dumps(request)
+        for line in self._backwards():
+            if mark in line:
+                with contextlib.suppress(orjson.JSONDecodeError):
+                    found: dict[str, Any] = orjson.loads(line)
+                    return found
+        return None
+
+    def since(self, moment: str, most: int) -> list[dict[str, Any]]:
+        """The newest lines from a moment on (as they have it: ISO 8601, UTC), newest first. As `find`."""
+        entries: list[dict[str, Any]] = []
+        for line in self._backwards():
+            try:
+                entry = orjson.loads(line)
+            except orjson.JSONDecodeError:  # a foreign hand was at the file
+                continue
+            if entry["at"] < moment or len(entries) >= most:
+                break
+            entries.append(entry)
+        return entries
+
+    def _backwards(self) -> Iterator[bytes]:
+        """The whole lines, the last first."""
+        with self.path.open("rb") as file:
+            end, rest = file.seek(0, os.SEEK_END), b""
+            while end > 0:
+                begin = max(0, end - _BLOCK)
+                file.seek(begin)
+                rest, *lines = (file.read(end - begin) + rest).split(b"\n")
+                yield from filter(None, reversed(lines))
+                end = begin
+            if rest:
+                yield rest
 
     def write(self, common: bytes, decision: Mapping[str, Any]) -> None:
         """Append a decision. `common` is what a grant's lines share, as inner JSON.

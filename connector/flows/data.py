@@ -19,9 +19,10 @@ from connector.errors import Denied, Unavailable, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
+from connector.flows.decisions import said_in
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
-from connector.odrl.compile import Compiled, Decision
+from connector.odrl.compile import Compiled, Decision, Reason
 from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import Facts
 from connector.store import access
@@ -57,14 +58,14 @@ class DataPlane:
         clock: Clock,
         audit: Audit,
         policies: Policies,
-        end: Callable[[str, str], None],
+        end: Callable[[str, str, tuple[Reason, ...]], None],
         tasks: Tasks,
         presentations: Presentations | None = None,
     ) -> None:
         self._db, self._clock, self._audit, self._policies = db, clock, audit, policies
         self._tasks, self._presentations = tasks, presentations
         self._end = end
-        """Terminates a transfer (pid, reason) whose policy does not allow it any more."""
+        """Ends a transfer (pid, reason, the same with codes) that its policy does not allow any more."""
         self._grants: dict[str, Grant] = {}
         self._by_transfer: dict[str, set[str]] = {}
         self._running: dict[str, set[Callable[[], None]]] = {}
@@ -94,37 +95,44 @@ class DataPlane:
                 "This token has expired; refresh it, or ask for the transfer's data address again."
             )
         try:
-            decision = await self._decide(grant, now)
+            facts = await self._facts(grant, now)
         except Denied as denied:
             self._audit.write(grant.line, {"permitted": False, "reasons": list(denied.reasons), **about})
             self._stop(grant, str(denied))
             raise
+        decision = grant.policy.decide(facts)
         if not decision.permitted:
             reasons = [r.sentence(redacted=False) for r in decision.reasons]
-            self._audit.write(grant.line, {"permitted": False, "reasons": reasons, **about})
+            codes = [r.code for r in decision.reasons]
+            known = {"permitted": False, "reasons": reasons, "codes": codes, **said_in(facts), **about}
+            self._audit.write(grant.line, known)
             public = [r.sentence(redacted=True) for r in decision.reasons]
             if grant.policy.credentials:  # time alone ends transfers at its moments; a revocation has none
-                self._stop(grant, " ".join(public))
-            raise Denied(*public)
-        self._audit.write(grant.line, {"permitted": True, **about})
+                self._stop(grant, " ".join(public), decision.reasons)
+            raise Denied(*public, details=tuple(r.redacted().document() for r in decision.reasons))
+        self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
         return grant
 
     async def _decide(self, grant: Grant, now: float) -> Decision:
         """The policy's word on what is known now. Raises Denied: a credential that all need is gone."""
+        return grant.policy.decide(await self._facts(grant, now))
+
+    async def _facts(self, grant: Grant, now: float) -> Facts:
+        """What is known now. Raises Denied: a credential that all need is gone."""
         facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
         if self._proofs_matter(grant):
             assert self._presentations is not None  # noqa: S101  # just asked
             claims = await self._presentations.current(grant.participant, grant.policy.credentials)
             facts = facts._replace(claims=claims)
-        return grant.policy.decide(facts)
+        return facts
 
     def _proofs_matter(self, grant: Grant) -> bool:
         presentations = self._presentations
         return presentations is not None and (bool(grant.policy.credentials) or presentations.demanding)
 
-    def _stop(self, grant: Grant, reason: str) -> None:
+    def _stop(self, grant: Grant, reason: str, reasons: tuple[Reason, ...] = ()) -> None:
         self._sever(grant.transfer)
-        self._end(grant.transfer, reason)
+        self._end(grant.transfer, reason, reasons)
 
     async def _first_use(self, token: str, now: float) -> Grant:
         digest = digest_of(token)
@@ -157,6 +165,7 @@ class DataPlane:
             "dataset": right.dataset,
             "agreement": right.agreement,
             "transfer": right.transfer,
+            "agreed": right.agreed,
         }
         line = orjson.dumps(about)[1:-1]
         return Grant(
@@ -232,11 +241,11 @@ class DataPlane:
             if self._presentations is not None:
                 facts = facts._replace(claims=self._presentations.of(agreement.participant))
             decision = policy.decide(facts)
-            reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
+            reason, reasons = " ".join(r.sentence(redacted=True) for r in decision.reasons), decision.reasons
         else:
-            reason = "The agreement is no longer in force."
+            reason, reasons = "The agreement is no longer in force.", ()
         self._sever(process.pid)
-        self._end(process.pid, reason)
+        self._end(process.pid, reason, reasons)
 
     def cut(self, transfer: str) -> None:
         """End access at once: forget the tokens, cut what is being sent."""
@@ -280,7 +289,8 @@ class DataPlane:
             self._sever(grant.transfer)
         else:
             if not decision.permitted:
-                self._stop(grant, " ".join(r.sentence(redacted=True) for r in decision.reasons))
+                reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
+                self._stop(grant, reason, decision.reasons)
             elif grant.transfer in self._running:
                 self._look_again(grant)
 

@@ -1,4 +1,4 @@
-"""What is kept of decisions, so that they can be explained and replayed: bounded, and not what credentials say.
+"""What is kept of decisions, to be explained and replayed: bounded, without what credentials say.
 
 Of a participant's credentials types and issuers are kept, as the audit log has them, and nothing more.
 """
@@ -62,10 +62,16 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def compact(facts: Facts) -> dict[str, Any]:
     """What a decision was made from, without what credentials say."""
-    found: dict[str, Any] = {} if facts.agreed_at is None else {"agreed": facts.agreed_at}
-    found |= claims_of(facts.claims)
-    found |= {"purpose": facts.purpose} if facts.purpose is not None else {}
-    found |= {"uses": facts.uses} if facts.uses is not None else {}
+    return {**({} if facts.agreed_at is None else {"agreed": facts.agreed_at}), **said_in(facts)}
+
+
+def said_in(facts: Facts) -> dict[str, Any]:
+    """What of it is other with each request of an agreement."""
+    found = claims_of(facts.claims)
+    if facts.purpose is not None:
+        found["purpose"] = facts.purpose
+    if facts.uses is not None:
+        found["uses"] = facts.uses
     if facts.last_use is not None:
         found["last_use"] = None if facts.last_use == -math.inf else facts.last_use
     return found

@@ -42,7 +42,7 @@ def beyond(policy: Policy, within: Policy) -> tuple[Reason, ...]:
             [*_permission(rule, path, other, words, budget)] for other in within.permission
         ]
         tried = tried or [[_wider(path, "nothing is permitted")]]
-        found += min(tried, key=lambda reasons: len(reasons))
+        found += sorted(tried, key=len)[0]
     for n, rule in enumerate(within.prohibition):
         if not any(_forbids(other, rule) for other in policy.prohibition):
             found.append(_wider(f"prohibition[{n}]", f"it must not be {words.rule(rule, '')}"))

@@ -23,6 +23,7 @@ from connector.web.rendering import breaking_off, cut, errors_as, json
 
 _log = logging.getLogger(__name__)
 
+REQUEST_ID = web.RequestKey("request_id", str)
 _PIECE = 256 * 1024
 _SENDFILE_PIECE = 16 << 20
 _SLOWEST = 16 * 1024
@@ -56,7 +57,8 @@ async def data(request: web.Request) -> web.StreamResponse:
     for name in ASKED_ON:
         if name in headers and not headers[name].isprintable():  # bytes that are not UTF-8 come as surrogates
             raise RemoteProtocolError(f"The {name} header is not text.")
-    about = {"method": request.method, "range": headers.get("Range"), "from": request.remote}
+    request[REQUEST_ID] = name = node.audit.next_id()
+    about = {"request": name, "method": request.method, "range": headers.get("Range"), "from": request.remote}
     grant = await node.data.open(headers.get("Authorization"), about)
     source = node.sources.of(grant.dataset)
     if source.body is not None:
@@ -70,6 +72,12 @@ async def data(request: web.Request) -> web.StreamResponse:
     except TimeoutError:
         cut(request)
         raise Unavailable("Access to this data has just ended.") from None
+
+
+async def named(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell who asked for data under which name its request is in the audit log."""
+    if (name := request.get(REQUEST_ID)) is not None:
+        response.headers["X-Request-ID"] = name
 
 
 async def refresh(request: web.Request) -> web.Response:

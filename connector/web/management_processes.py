@@ -16,7 +16,7 @@ async def list_negotiations(node: Node, call: Call) -> model.ProcessPage:
 
 async def show_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     """A negotiation with all that happened in it, and when our message is tried again."""
-    return _detail(node, Subject.NEGOTIATION, call.path["pid"])
+    return detail(node, Subject.NEGOTIATION, call.path["pid"])
 
 
 async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
@@ -29,7 +29,7 @@ async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     terms = asked.terms and {**asked.terms, "target": asked.dataset}
     offer = terms or await node.peers.offer(peer, asked.dataset, asked.offer)
     process = await node.negotiations.request(peer.participant, peer.address, offer)
-    return _detail(node, Subject.NEGOTIATION, process.pid)
+    return detail(node, Subject.NEGOTIATION, process.pid)
 
 
 async def offer_negotiation(node: Node, call: Call) -> model.ProcessDetail:
@@ -38,7 +38,7 @@ async def offer_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     peer = await node.peers.find(asked.peer)
     offer = node.catalog.offer(peer.participant, asked.dataset, asked.policy)
     process = await node.negotiations.offer(peer.participant, peer.address, offer)
-    return _detail(node, Subject.NEGOTIATION, process.pid)
+    return detail(node, Subject.NEGOTIATION, process.pid)
 
 
 async def move_negotiation(node: Node, call: Call) -> model.ProcessDetail:
@@ -48,7 +48,7 @@ async def move_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     """
     asked: model.NegotiationMove = call.body
     await node.negotiations.move(call.path["pid"], Kind(asked.kind), asked.reason, asked.terms)
-    return _detail(node, Subject.NEGOTIATION, call.path["pid"])
+    return detail(node, Subject.NEGOTIATION, call.path["pid"])
 
 
 async def list_transfers(node: Node, call: Call) -> model.ProcessPage:
@@ -58,21 +58,21 @@ async def list_transfers(node: Node, call: Call) -> model.ProcessPage:
 
 async def show_transfer(node: Node, call: Call) -> model.ProcessDetail:
     """A transfer with all that happened in it, and when our message is tried again."""
-    return _detail(node, Subject.TRANSFER, call.path["pid"])
+    return detail(node, Subject.TRANSFER, call.path["pid"])
 
 
 async def request_transfer(node: Node, call: Call) -> model.ProcessDetail:
     """Ask the provider of an agreement for its data. Once STARTED, read `/transfers/{pid}/data`."""
     asked: model.TransferRequest = call.body
     process = await node.transfers.request(asked.agreement, asked.format)
-    return _detail(node, Subject.TRANSFER, process.pid)
+    return detail(node, Subject.TRANSFER, process.pid)
 
 
 async def move_transfer(node: Node, call: Call) -> model.ProcessDetail:
     """Start (resume), suspend, complete or terminate."""
     asked: model.TransferMove = call.body
     await node.transfers.move(call.path["pid"], Kind(asked.kind), asked.reason)
-    return _detail(node, Subject.TRANSFER, call.path["pid"])
+    return detail(node, Subject.TRANSFER, call.path["pid"])
 
 
 async def show_data_address(node: Node, call: Call) -> model.DataAddress:
@@ -110,7 +110,8 @@ def _page(node: Node, subject: Subject, call: Call) -> model.ProcessPage:
     )
 
 
-def _detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
+def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
+    """A process as the API tells it. Raises NotFound."""
     process: Process | None = rows.process(node.db.read, pid)
     if process is None or process.subject is not subject:
         raise NotFound(f"There is no {subject} {pid} in this node.")

@@ -51,6 +51,7 @@ def application(node: Node) -> web.Application:
     app = web.Application(client_max_size=node.limits.message_bytes)
     app[NODE] = node
     app.add_routes([*dsp.routes(), *dcp.routes(), *data.routes(), web.get("/healthz", _health)])
+    app.on_response_prepare.append(data.named)
     app.router.add_get("/status/{name}", _status_list)
     app.router.add_route("*", "/{anything:.*}", _elsewhere)
     if node.keys is not None:

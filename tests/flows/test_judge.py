@@ -187,7 +187,7 @@ async def test_a_rejection_is_told(tmp_path: Path) -> None:
 async def test_a_review_is_not_waited_for_for_ever(tmp_path: Path, restarted: bool) -> None:
     """After the deadline it ends, also when the node was restarted meanwhile."""
     async with two(tmp_path, review=True, review_deadline="2 days") as space:
-        _, provider = await ask(space, tmp_path)
+        await ask(space, tmp_path)
         await space.settle(1.9 * DAY)
         assert sides(space)[0].state == "REQUESTED"
         if restarted:
