@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from connector import yamlfile
-from connector.config import DURATION, SIZE, Config, duration_text, sections_of, size_text
+from connector.amounts import duration_text, size_text
+from connector.config import DURATION, SIZE, Config, sections_of
 from connector.errors import InvalidFile
 
 _HEAD = """\

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from connector.amounts import seconds
 from connector.cli import output
 from connector.cli.api import Api, path_of
 from connector.cli.download import check, download
 from connector.cli.output import COMMON, Common
 from connector.cli.timeline import amount, follow
-from connector.config import seconds
 from connector.errors import AnodeError
 
 PeerArgument = Annotated[str, Parameter(help="The peer: its DID, or its node's URL.")]

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from connector.amounts import seconds
 from connector.cli import output
 from connector.cli.api import Api, path_of
 from connector.cli.output import COMMON, Common
-from connector.config import seconds
 from connector.errors import InvalidFile
 
 _MARKS = {"yes": ("✓", "32"), "agreed": ("✓", "32"), "no": ("✗", "31")}

@@ -8,6 +8,7 @@ no already. Both are asked once per *policy*, never per dataset.
 import base64
 import binascii
 import gzip
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from connector.dcat import model as dcat
 from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.clock import Clock
+from connector.flows.derived import in_the_way
 from connector.odrl import canonical
 from connector.odrl.authoring import POINT, Authored
 from connector.odrl.compile import Compiled, compile_policy
@@ -24,6 +26,8 @@ from connector.odrl.model import Policy, to_document
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import catalog as rows
 from connector.store.database import Database, Transaction
+
+_log = logging.getLogger(__name__)
 
 PAGE = 100
 _PAGES_KEPT = 64
@@ -121,6 +125,8 @@ class Catalog:
         """What is known of a participant's claims."""
         self._parts = dcat.Parts(participant, address)
         self.terms = {name: _terms(name, authored) for name, authored in policies.items()}
+        self._derived: dict[str, str] | None = None
+        """Datasets that are passed on, and under which agreement; read when it is asked for."""
         self._pages: OrderedDict[tuple[Any, ...], CatalogPage] = OrderedDict()
         self.asks: frozenset[str] = frozenset().union(*(t.access.credentials for t in self.terms.values()))
         """Credentials that who looks at the catalog may be asked for."""
@@ -134,6 +140,7 @@ class Catalog:
     def changed(self) -> None:
         """Datasets were published or withdrawn."""
         self._pages.clear()
+        self._derived = None
 
     def page(self, participant: str, query: Query) -> CatalogPage:
         """A Catalog document with what the participant may see."""
@@ -146,8 +153,9 @@ class Catalog:
         found = rows.page(self._db.read, visible, wanted, window)
         offered = {name: terms.offered for name, terms in self.terms.items()}
         contexts = _contexts(self.terms[name] for name in visible)
+        entries, steady = self._passed_on(found.entries)
         body = self._parts.catalog(
-            ((i, members, [offered[p] for p in ps]) for i, members, ps in found.entries), contexts
+            ((i, members, [offered[p] for p in ps]) for i, members, ps in entries), contexts
         )
         first, last = (found.entries[0][0], found.entries[-1][0]) if found.entries else (window.start,) * 2
         if window.backwards:
@@ -158,10 +166,27 @@ class Catalog:
                 cursor(found.edge, False) if found.edge else None,
                 None if query.first else cursor(first, True),
             )
-        self._pages[key] = page
+        if steady:
+            self._pages[key] = page
         if len(self._pages) > _PAGES_KEPT:
             self._pages.popitem(last=False)
         return page
+
+    def _passed_on(self, entries: list[rows.Entry]) -> tuple[list[rows.Entry], bool]:
+        """The entries with offers that stay within what was agreed now; and whether time changes nothing."""
+        if self._derived is None:
+            self._derived = rows.derived(self._db.read)
+        derived = self._derived
+        if not derived or not any(entry[0] in derived for entry in entries):
+            return entries, True
+        now, found = self._clock.now(), []
+        for i, members, names in entries:
+            if (agreement := derived.get(i)) is not None:
+                policies = ((name, self.terms[name].policy) for name in names)
+                names = [n for n, policy in policies if not in_the_way(self._db.read, agreement, policy, now)]
+            if names:
+                found.append((i, members, names))
+        return found, False
 
     def dataset(self, participant: str, dataset_id: str) -> bytes:
         """A Dataset document with the offers that the participant may see.
@@ -207,9 +232,20 @@ class Catalog:
             for n in names
             if (t := self.terms.get(n)) is not None and t.visible_to(participant, now, claims)
         ]
+        if stored is not None and (agreement := stored.source.get("derived_from")) is not None:
+            visible = [t for t in visible if not self._stands(connection, stored.id, agreement, t, now)]
         if stored is None or not visible:
             raise NotFound(f"No dataset {dataset_id} is offered to {participant} here.")
         return stored, visible
+
+    def _stands(
+        self, connection: Transaction, dataset_id: str, agreement: str, terms: Terms, now: float
+    ) -> bool:
+        """Whether something stands in the way of passing a dataset on so; our operator reads what."""
+        reasons = in_the_way(connection, agreement, terms.policy, now)
+        if reasons:
+            _log.warning("%s is not offered under %s: %s", dataset_id, terms.id, reasons[0].text)
+        return bool(reasons)
 
     def _visible(self, participant: str) -> list[str]:
         now, claims = self._clock.now(), self.claims(participant)

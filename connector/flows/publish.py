@@ -17,6 +17,7 @@ from connector.dcat import model as dcat
 from connector.errors import InvalidFile, NotFound
 from connector.flows.catalog import Catalog, Terms
 from connector.flows.clock import Clock
+from connector.flows.derived import in_the_way
 from connector.flows.sources import Sources
 from connector.odrl.authoring import Authored
 from connector.store import catalog as rows
@@ -80,6 +81,11 @@ class Dataset(_Strict):
         default_factory=dict, max_length=50, description="Names and values that a catalog filter can ask for."
     )
     offers: list[str] = Field(min_length=1, max_length=50, description="Ids of policies.")
+    derived_from: Uri | None = Field(
+        default=None,
+        description="The agreement under which this node has what the dataset is made from. It can only be "
+        "offered within what was agreed.",
+    )
     source: Source
 
 
@@ -104,6 +110,8 @@ class Publisher:
         _check_policies(dataset, self._catalog.terms)
         stored = _stored(dataset, Path.cwd(), API)
         now = self._clock.now()
+        if faults := list(self._beyond(dataset, now)):
+            raise InvalidFile(*faults)
         definition = dataset.model_dump(exclude_none=True)
         await self._db.write(lambda tx: rows.publish(tx, stored, dataset.properties, definition, API, now))
         self._changed()
@@ -130,7 +138,10 @@ class Publisher:
             if rows.file_digest(self._db.read, origin) == digest:
                 continue
             try:
-                changed.append((origin, digest, _declared(path, self._catalog.terms)))
+                datasets = _declared(path, self._catalog.terms)
+                # An agreement that has ended must not stop the node: the catalog leaves such datasets out.
+                faults += [f"{path}: {why}" for d, _ in datasets for why in self._beyond(d, None)]
+                changed.append((origin, digest, datasets))
             except InvalidFile as fault:
                 faults += fault.reasons
         if faults:
@@ -152,6 +163,14 @@ class Publisher:
 
         await self._db.write(step)
         self._changed()
+
+    def _beyond(self, dataset: Dataset, now: float | None) -> Iterator[str]:
+        """In what the offers of a dataset that is passed on go beyond what was agreed."""
+        for name in dataset.offers if dataset.derived_from else ():
+            policy = self._catalog.terms[name].policy
+            for reason in in_the_way(self._db.read, str(dataset.derived_from), policy, now):
+                if now is not None or reason.code != "agreement-ended":
+                    yield f"{dataset.id} can't be offered under {name}: {reason.text}"
 
     def _changed(self) -> None:
         self._catalog.changed()
@@ -233,6 +252,8 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _stored(dataset: Dataset, folder: Path, origin: str) -> Stored:
     source = _source(dataset, folder, origin)
+    if dataset.derived_from is not None:
+        source["derived_from"] = dataset.derived_from
     members = dcat.dataset_members(
         dataset.title, dataset.description, dataset.keywords, source.get("media_type"), dataset.properties
     )

@@ -109,6 +109,15 @@ def source(connection: sqlite3.Connection, dataset_id: str) -> dict[str, Any] | 
     return None if row is None else orjson.loads(row[0])
 
 
+def derived(connection: sqlite3.Connection) -> dict[str, str]:
+    """Datasets that are passed on, each with the agreement under which this node has them."""
+    query = (
+        "SELECT id, json_extract(source, '$.derived_from') FROM datasets "
+        "WHERE json_extract(source, '$.derived_from') IS NOT NULL"
+    )
+    return dict(connection.execute(query).fetchall())
+
+
 def definition(connection: sqlite3.Connection, dataset_id: str) -> tuple[dict[str, Any], str] | None:
     """What was published, as written by the operator, and where it came from."""
     row = connection.execute("SELECT definition, origin FROM datasets WHERE id = ?", (dataset_id,)).fetchone()

@@ -102,5 +102,11 @@ CREATE TABLE presented (
 ) WITHOUT ROWID;
 """
 
-STEPS = (_FIRST, _CREDENTIALS)
+_DERIVED = """
+-- Datasets made from what others agreed to give: found without looking at all.
+CREATE INDEX datasets_derived ON datasets (json_extract(source, '$.derived_from'))
+    WHERE json_extract(source, '$.derived_from') IS NOT NULL;
+"""
+
+STEPS = (_FIRST, _CREDENTIALS, _DERIVED)
 VERSION = len(STEPS)

@@ -54,7 +54,7 @@ def test_the_manual_has_every_word():
     """Each word of the language is in the manual."""
     for word in (*WORDS, *AUDIENCE, *DUTY, *STOP, *TRANSFORM, "any", "all", "one", "odrl", "data", "to"):
         assert f"`{word}`" in MANUAL or f"`{word}:" in MANUAL, word
-    for word in ("profile: cx", "cases", "because", *(w for w in cases.WORDS if w != "at")):
+    for word in ("profile: cx", "review: yes", "cases", "because", *(w for w in cases.WORDS if w != "at")):
         assert f"`{word}`" in MANUAL, word
 
 

@@ -272,3 +272,20 @@ async def test_what_can_not_be_written_down_is_not_served(node: Talk) -> None:
     os.close(kept)
     os.close(full)
     assert (await data.read())[0] == 200
+
+
+async def test_a_refusal_carries_codes(node: Talk) -> None:
+    """A refused request is told in sentences, and by code and operand for programs, without what was seen."""
+    purpose = {"leftOperand": "odrl:purpose", "operator": "isAnyOf", "rightOperand": ["repair"]}
+    data = await pull(node, "inline", [{"action": "use", "constraint": [purpose]}])
+    status, body, headers = await data.read()
+    assert status == 403
+    text, told = orjson.loads(body)["reason"]
+    assert text == told["text"]
+    assert (told["code"], told["path"]) == ("fact-missing", "permission[0].constraint[0]")
+    assert told["operand"] == "http://www.w3.org/ns/odrl/2/purpose"
+    assert "expected" not in told
+    line = node.node.audit.tail(1)[0]
+    assert line["request"] == headers["X-Request-ID"]
+    assert (line["codes"], line["permitted"]) == (["fact-missing"], False)
+    assert node.node.audit.find(line["request"]) == line

@@ -1,0 +1,93 @@
+"""Onward sharing: what was made from agreed data is offered within what was agreed, while that holds."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from connector.dsp.terms import Role
+from connector.errors import InvalidFile, NotFound
+from connector.flows.catalog import query
+from connector.flows.publish import Dataset
+from connector.store import processes as rows
+from tests.dataspace import Dataspace
+
+DAY = 86_400.0
+POLICIES = {
+    "lease": {
+        "offer": "everyone",
+        "allow": "use",
+        "when": [{"purpose": ["repair", "audit"]}, {"for": "90 days"}],
+    },
+    "short": {"offer": "everyone", "allow": "use", "when": [{"purpose": "repair"}, {"for": "10 days"}]},
+    "long": {"offer": "everyone", "allow": "use", "when": [{"purpose": "repair"}, {"for": "91 days"}]},
+    "kept": {"offer": "everyone", "allow": "use", "never": ["distribute"]},
+}
+BATTERY = {"id": "urn:x:battery", "title": "Battery", "offers": ["lease"], "source": {"inline": 1}}
+KEPT = {"id": "urn:x:kept", "title": "Battery", "offers": ["kept"], "source": {"inline": 1}}
+
+
+@asynccontextmanager
+async def agreed(folder: Path, dataset: str = "urn:x:battery") -> AsyncIterator[tuple[Dataspace, str]]:
+    """Three nodes; the second has an agreement with the first, whose id this is."""
+    async with Dataspace(folder, 3, policies=POLICIES, datasets=[BATTERY, KEPT]) as space:
+        first, second, _ = space.nodes
+        name = next(d["offers"][0] for d in (BATTERY, KEPT) if d["id"] == dataset)
+        terms = first.catalog.terms[name].document(dataset)
+        await second.negotiations.request(first.participant, first.address, terms)
+        await space.settle(1.0)
+        (agreement,) = rows.agreements(second.db.read, None, "", 10)
+        assert agreement.role is Role.CONSUMER
+        yield space, agreement.id
+
+
+def derived(agreement: str, offer: str) -> Dataset:
+    """A dataset made from an agreement's data."""
+    made: dict[str, Any] = {"id": "urn:x:derived", "title": "Derived", "source": {"inline": 2}}
+    return Dataset.model_validate({**made, "offers": [offer], "derived_from": agreement})
+
+
+async def test_only_what_was_agreed_can_be_passed_on(tmp_path: Path) -> None:
+    """A policy within the agreement is published; a longer one, or an unknown agreement, is refused."""
+    async with agreed(tmp_path) as (space, agreement):
+        publisher = space.nodes[1].publisher
+        await publisher.publish(derived(agreement, "short"))
+        with pytest.raises(InvalidFile, match="under long: The terms go beyond"):
+            await publisher.publish(derived(agreement, "long"))
+        with pytest.raises(InvalidFile, match="no agreement in force"):
+            await publisher.publish(derived("urn:x:nothing", "short"))
+
+
+async def test_what_must_not_be_distributed_is_not_passed_on(tmp_path: Path) -> None:
+    """An agreement that forbids distribution allows no offer at all."""
+    async with agreed(tmp_path, "urn:x:kept") as (space, agreement):
+        for offer in ("kept", "short"):
+            with pytest.raises(InvalidFile, match="forbids passing it on"):
+                await space.nodes[1].publisher.publish(derived(agreement, offer))
+
+
+async def test_an_offer_ends_before_the_agreement_does(tmp_path: Path) -> None:
+    """Ten days can be offered for eighty of the ninety; then it is in no catalog and no negotiation."""
+    async with agreed(tmp_path) as (space, agreement):
+        _, second, third = space.nodes
+        await second.publisher.publish(derived(agreement, "short"))
+
+        def listed() -> bool:
+            body = orjson.loads(second.catalog.page(third.participant, query(None, None)).body)
+            return "urn:x:derived" in [found["@id"] for found in body["dataset"]]
+
+        terms = second.catalog.terms["short"].document("urn:x:derived")
+        await space.settle(79 * DAY)
+        assert listed()
+        first = await third.negotiations.request(second.participant, second.address, terms)
+        await space.settle(2 * DAY)
+        assert not listed()
+        with pytest.raises(NotFound):
+            second.catalog.dataset(third.participant, "urn:x:derived")
+        late = await third.negotiations.request(second.participant, second.address, terms)
+        await space.settle(DAY)
+        ends = [rows.process(third.db.read, process.pid) for process in (first, late)]
+        assert [process and process.state for process in ends] == ["FINALIZED", "TERMINATED"]
