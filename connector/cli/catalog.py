@@ -118,6 +118,13 @@ def publish(
             help="NAME=VALUE: a property that peers can filter by.",
         ),
     ] = None,
+    derived_from: Annotated[
+        str | None,
+        Parameter(
+            show_default=False,
+            help="The agreement under which this node has what it is made from: offered within that only.",
+        ),
+    ] = None,
     common: Common = COMMON,
 ) -> int:
     """Publish a dataset in the running node: at once, and until it is withdrawn.
@@ -131,7 +138,7 @@ def publish(
     config = common.settings()
     api = Api.at(config, common.path())
     if file.suffix in (".yaml", ".yml"):
-        if identifier or title or offer or properties:
+        if identifier or title or offer or properties or derived_from:
             raise output.Usage("publish: a catalog file says everything itself; leave out the options")
         datasets = [_absolute(d.model_dump(exclude_none=True), file) for d in read_file(file)]
     else:
@@ -145,6 +152,7 @@ def publish(
                 "offers": offer or [_only_policy(api)],
                 "properties": described,
                 "source": {"file": str(file.resolve())},
+                **({"derived_from": derived_from} if derived_from else {}),
             }
         ]
     for dataset in datasets:

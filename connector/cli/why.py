@@ -130,5 +130,7 @@ def _reason(reason: Mapping[str, Any]) -> Iterator[str]:
 def _helps(reason: Mapping[str, Any]) -> Iterator[str]:
     if reason.get("expected"):
         yield output.plain(f"  would do: {reason['expected']}")
+    if reason.get("request"):
+        yield output.plain(f"  quote to the provider: request {reason['request']}")
     if reason.get("givers"):
         yield output.plain(f"  ask: {', '.join(map(str, reason['givers']))}")

@@ -9,6 +9,7 @@ from connector.dsp.terms import Role
 from connector.errors import NotFound
 from connector.flows.audit import Audit
 from connector.flows.decisions import facts_of
+from connector.flows.negotiate import awaits_review
 from connector.flows.transfer import Policies
 from connector.odrl import moments
 from connector.odrl.duties import DONE_HERE
@@ -85,7 +86,7 @@ def _of_process(process: Process) -> dict[str, Any]:
         "decisions": list(details.get("decisions", ())),
         "told": list(details.get("told", ())),
     }
-    if "review_until" in details and not process.ended and process.pending is None:
+    if awaits_review(process):
         found["waits_until"] = details["review_until"]
     return found
 

@@ -111,16 +111,21 @@ def refusal(reasons: tuple[Reason, ...]) -> Move:
     )
 
 
-def with_told(process: Process, reasons: list[Any] | None) -> Mapping[str, Any]:
-    """A process's details with the reasons of its counterparty, if any have codes."""
+def with_told(process: Process, reasons: Any, request: str | None = None) -> Mapping[str, Any]:
+    """A process's details with the reasons of its counterparty, if any have codes.
+
+    `request` is the id by which the counterparty knows the request for data that it refused.
+    """
     found = _told(reasons)
+    if request is not None:
+        found = [{**reason, "request": request[:_TOLD_TEXT]} for reason in found]
     return {**process.details, "told": found} if found else process.details
 
 
-def _told(reasons: list[Any] | None) -> list[dict[str, Any]]:
+def _told(reasons: Any) -> list[dict[str, Any]]:
     """A counterparty's reasons that have codes: what it wrote, cut to what can be kept."""
     found = []
-    for reason in reasons or []:
+    for reason in reasons if isinstance(reasons, list) else []:
         if isinstance(reason, dict) and isinstance(reason.get("code"), str):
             texts = {n: v[:_TOLD_TEXT] for n in _TOLD_MEMBERS if isinstance(v := reason.get(n), str)}
             givers = reason.get("givers")

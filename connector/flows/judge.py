@@ -23,7 +23,7 @@ from connector.flows.exchange import Move, Reaction, Wait
 from connector.flows.negotiate import read
 from connector.odrl import canonical
 from connector.odrl.authoring import Authored
-from connector.odrl.compile import Decision, compile_policy
+from connector.odrl.compile import Decision, compile_policy, compiled_for
 from connector.odrl.decision import Reason
 from connector.odrl.facts import Facts
 from connector.odrl.model import Policy, offer, to_document
@@ -73,7 +73,7 @@ class _Judge:
         claims = self._catalog.claims(process.participant)
         facts = Facts(now, process.participant, now, claims=claims, phase="negotiation")
         if process.details.get("by_hand") == digest and self._catalog.has(tx, dataset):
-            return self._decided(process, compile_policy(asked).decide(facts), facts, asked, None)
+            return self._decided(process, compiled_for(asked).decide(facts), facts, asked, None)
         try:
             offers = self._catalog.offers(tx, process.participant, dataset, now)
         except NotFound as gone:
@@ -84,7 +84,7 @@ class _Judge:
         if not over:
             decision = terms.contract.decide(facts)
             if decision.permitted and terms.digest != digest:
-                decision = compile_policy(asked).decide(facts)
+                decision = compiled_for(asked).decide(facts)
             return self._decided(process, decision, facts, asked, terms)
         decision = Decision(False, over)
         known = {"decisions": kept(process, entry(decision, facts, terms.id))}
@@ -108,7 +108,7 @@ class _Judge:
     ) -> Move | Wait:
         name = None if terms is None else terms.id
         known: dict[str, Any] = {
-            "decisions": kept(process, entry(decision, facts, name, tree=compile_policy(asked))),
+            "decisions": kept(process, entry(decision, facts, name, tree=compiled_for(asked))),
             **({"policy": name} if name else {}),
         }
         if not decision.permitted:
@@ -126,11 +126,13 @@ class _Judge:
             return Move(Kind.AGREE, "approved by the operator", kept=known)
         if "rejected" in details:
             return replace(refusal((Reason("review-rejected", "", details["rejected"]),)), kept=known)
-        until = details.get("review_until", now + self._limits.review_deadline)
+        until = now + self._limits.review_deadline
+        if details.get("review_of") == details["digest"]:
+            until = details["review_until"]
         if now >= until:
             late = Reason("review-overdue", "", "The provider's operator has not decided in time.")
             return replace(refusal((late,)), kept=known)
-        return {**known, "review_until": until}
+        return {**known, "review_until": until, "review_of": details["digest"]}
 
     # -- as consumer
 

@@ -238,8 +238,15 @@ class Negotiation:
             self._void(agreement_id, process.participant)
 
 
+def awaits_review(process: Process) -> bool:
+    """Whether it waits for the operator, as provider, to say yes or no."""
+    details = process.details
+    asked = process.state in (State.REQUESTED, State.ACCEPTED) and process.pending is None
+    return asked and "review_of" in details and details["review_of"] == details["digest"]
+
+
 def _require_waiting(process: Process) -> None:
-    if process.ended or process.pending is not None or "review_until" not in process.details:
+    if not awaits_review(process):
         raise LocalProtocolError(f"The negotiation {process.pid} does not wait for this node's operator.")
 
 

@@ -7,12 +7,14 @@ once for all who wait; the new address is kept before it is used, so that a rest
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from connector.dsp.terms import Role, State, Subject
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.clock import Clock
 from connector.flows.peers import Peers, reasons
 from connector.flows.transfer import DataAddress, Transfers
+from connector.jsonld import documents
 from connector.peers.client import Answer, Client, Stream
 from connector.store import processes as rows
 from connector.store.database import Database
@@ -76,21 +78,25 @@ class Pull:
                 address = await self.address(pid, refused=address.authorization)
                 stream = await opened.enter_async_context(self._ask(address, headers))
             if stream.status not in _DATA:
-                raise await _refusal(stream)
+                refused, given = await _refusal(stream)
+                if isinstance(refused, Denied):
+                    await self._transfers.keep_refusal(pid, given, stream.headers.get("x-request-id"))
+                raise refused
             yield stream
 
     def _ask(self, address: DataAddress, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Stream]:
         return self._client.open(address.endpoint, {**headers, "Authorization": address.authorization})
 
 
-async def _refusal(stream: Stream) -> AnodeError:
-    """What a provider's error answer means to us."""
+async def _refusal(stream: Stream) -> tuple[AnodeError, Any]:
+    """What a provider's error answer means to us, and its `reason` as it wrote it."""
     body = b""
     async for chunk in stream.chunks:
         body += chunk
         if len(body) > _ERROR_BYTES:
             break
-    said = reasons(Answer(stream.status, stream.headers, body)) or ["no reason was given"]
+    answer = Answer(stream.status, stream.headers, body)
+    said = reasons(answer) or ["no reason was given"]
     kind: type[AnodeError] = RemoteProtocolError
     if stream.status in (401, 403):
         kind = Denied
@@ -98,4 +104,9 @@ async def _refusal(stream: Stream) -> AnodeError:
         kind = NotFound
     elif stream.status >= 500 or stream.status in (408, 409, 429):
         kind = Unavailable
-    return kind(*(f"The provider answered {stream.status}: {reason}" for reason in said))
+    try:
+        document: Any = documents.loads(body)
+    except RemoteProtocolError:
+        document = None
+    given = document.get("reason") if isinstance(document, dict) else None
+    return kind(*(f"The provider answered {stream.status}: {reason}" for reason in said)), given

@@ -5,6 +5,7 @@ from connector.dsp.terms import Subject
 from connector.errors import AnodeError
 from connector.flows.clock import Handle
 from connector.flows.exchange import Exchange
+from connector.flows.negotiate import awaits_review
 from connector.flows.tasks import Tasks
 from connector.store import processes as rows
 
@@ -23,14 +24,12 @@ class Reviews:
 
     def watch(self, process: Process) -> None:
         """Note by when a process must be decided, or that it is."""
-        until = process.details.get("review_until")
-        if until is None:
-            return
-        if process.ended or process.pending is not None:
+        if not awaits_review(process):
             if (handle := self._timers.pop(process.pid, None)) is not None:
                 handle.cancel()
         elif process.pid not in self._timers:
-            pid, clock = process.pid, self._exchange.clock
+            until, pid = process.details["review_until"], process.pid
+            clock = self._exchange.clock
             self._timers[pid] = clock.call_at(until, lambda: self._tasks.run(self._overdue(pid)))
 
     async def _overdue(self, pid: str) -> None:

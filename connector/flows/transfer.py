@@ -247,6 +247,17 @@ class Transfers:
 
         return await self._exchange.db.write(step)
 
+    async def keep_refusal(self, pid: str, reasons: Any, request: str | None) -> None:
+        """Keep with which codes the provider refused a request for data of a running transfer."""
+
+        def step(tx: Transaction) -> None:
+            process = rows.process(tx, pid)
+            if process is not None and process.state is State.STARTED:
+                details = with_told(process, reasons, request)
+                rows.save(tx, replace(process, details=details), self._exchange.clock.now())
+
+        await self._exchange.db.write(step)
+
 
 def _with_address(process: Process, document: dict[str, Any], now: float) -> Process:
     """The process with a data address, and the time at which its token ends."""

@@ -15,6 +15,7 @@ Captured = pytest.CaptureFixture[str]
 POLICIES = (
     "moment: {offer: everyone, allow: use, when: [{for: 1 hour}]}\n"
     "over: {offer: everyone, allow: use, when: [{credential: RepairerCredential}]}\n"
+    "audits: {offer: everyone, allow: use, when: [{purpose: audit}]}\n"
     "asked: {offer: everyone, allow: use, review: yes}\n"
 )
 
@@ -24,7 +25,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Se
     """A consumer, and a provider with a policy for an hour, one for repairers, and one with a review."""
     folder = tmp_path_factory.mktemp("why")
     with served(folder / "consumer") as consumer, served(folder / "provider", policies=POLICIES) as provider:
-        for offer in ("moment", "over", "asked"):
+        for offer in ("moment", "over", "audits", "asked"):
             file = provider.folder / f"{offer}.txt"
             file.write_text("data")
             arguments = ["--id", f"urn:x:{offer}", "--offer", offer, "-c", provider.config]
@@ -117,6 +118,24 @@ def test_a_request_is_explained_and_replayed(nodes: tuple[Served, Served], cli: 
     assert "decided again: 1 negotiations; 1 would turn" in out
     assert cli("policy", "whatif", str(over), "--since", "soon", "-c", provider.config)[0] == 2
     assert cli("policy", "whatif", str(over), "-p", "other", "-c", provider.config)[0] == 1
+
+
+def test_a_refused_reader_can_quote_its_request(
+    nodes: tuple[Served, Served], cli: Any, tmp_path: Path
+) -> None:
+    """The consumer's `why` has the code, and the id by which the provider finds the request."""
+    consumer, provider = nodes
+    target = str(tmp_path / "got")
+    assert cli("fetch", provider.ready["did"], "urn:x:audits", "-o", target, "-c", consumer.config)[0] == 3
+    _, (ours, *_) = cli("transfer", "list", "--json", "-c", consumer.config)
+    _, found = cli("why", ours["pid"], "--json", "-c", consumer.config)
+    (told,) = found["told"]
+    assert (told["code"], told["operand"]) == ("fact-missing", "http://www.w3.org/ns/odrl/2/purpose")
+    assert f"request {told['request']}" in cli("why", ours["pid"], "-c", consumer.config)[1]
+    code, out = cli("why", told["request"], "-c", provider.config)
+    assert code == 0
+    assert "request: refused" in out
+    assert "? for audit (seen: not declared) (not known) [per-request]" in out
 
 
 async def test_a_refused_request_names_itself(nodes: tuple[Served, Served]) -> None:
