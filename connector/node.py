@@ -18,7 +18,7 @@ from connector.dcp.profiles import PROFILES, Deviation, Profile
 from connector.dcp.trust import ANY, Trust
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
-from connector.errors import AnodeError, LocalProtocolError, NotFound, Unavailable
+from connector.errors import AnodeError, InvalidFile, LocalProtocolError, NotFound, Unavailable
 from connector.flows import ids, issuable, negotiate, older_proofs, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
@@ -56,6 +56,7 @@ from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
 from connector.vc import keystore
+from connector.vc.jose import shown
 
 _log = logging.getLogger(__name__)
 
@@ -296,6 +297,7 @@ class Node:
 
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
         issuers = self.keys.issuers if self.keys else {}
+        resources = _resources(self.config)
 
         async def fetched(url: str, types: tuple[str, ...], max_bytes: int) -> bytes:
             for accept in types:
@@ -305,7 +307,7 @@ class Node:
                 if answer.status not in (406, 415):
                     break
             if answer.status != 200:
-                raise Unavailable(f"{url} answered {answer.status}")
+                raise Unavailable(f"{shown(url)} answered {answer.status}")
             return answer.body
 
         statuses = Statuses(
@@ -328,11 +330,13 @@ class Node:
             self.clock.now,
             statuses,
             schemas,
+            resources=resources,
             older_proofs=older,
             relationships=not self.profile.has(Deviation.NO_RELATIONSHIPS),
             loose_shape=self.profile.has(Deviation.LOOSE_SHAPE),
         )
-        return Credentials(issuers, workers, self.clock.now, statuses), verifier
+        issuing = Credentials(issuers, workers, self.clock.now, statuses, resources=resources)
+        return issuing, verifier
 
     def did_document(self) -> dict[str, Any]:
         """Our DID document, for `/.well-known/did.json` or the DID's path. Raises NotFound."""
@@ -363,6 +367,17 @@ class Node:
 def _some(own: SelfIssued | None) -> SelfIssued:
     assert own is not None  # noqa: S101  # made just above when no identity was handed in
     return own
+
+
+def _resources(config: Config) -> dict[str, tuple[bytes, ...]]:
+    """What the settings say lies at addresses. Raises InvalidFile."""
+    try:
+        return {
+            url: tuple(path.read_bytes() for path in paths)
+            for url, paths in config.credentials.resources.items()
+        }
+    except OSError as trouble:
+        raise InvalidFile(f"{trouble.filename}: can't be read: {trouble.strerror}") from None
 
 
 def _trust(config: Config) -> Trust:

@@ -73,6 +73,16 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "terminate": ("processes:end_transfer", "End a transfer at once."),
         },
     ),
+    "key": (
+        "The participant's keys.",
+        {
+            "list": ("key:list_keys", "List the keys: which signs, which still speaks, which is past."),
+            "rotate": ("key:rotate", "Make new keys; the old ones go on for a while."),
+            "retire": ("key:retire", "Take back a key that may be in wrong hands."),
+            "add": ("key:add", "Make a key that issues credentials under a did:key of its own."),
+            "encrypt": ("key:encrypt", "Encrypt the files of keys that stand there in the clear."),
+        },
+    ),
     "policy": (
         "Policies: whether they are right, what they say, what they decide.",
         {
@@ -84,16 +94,6 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "test": ("policy:run_cases", "Run the cases of policies: what must come out, from which facts."),
             "diff": ("policy:diff", "Say what changes between two versions: who gains and who loses what."),
             "import": ("policy:import_", "Turn ODRL or Catena-X policies into YAML."),
-        },
-    ),
-    "key": (
-        "The participant's keys.",
-        {
-            "list": ("key:list_keys", "List the keys: which signs, which still speaks, which is past."),
-            "rotate": ("key:rotate", "Make new keys; the old ones go on for a while."),
-            "retire": ("key:retire", "Take back a key that may be in wrong hands."),
-            "add": ("key:add", "Make a key that issues credentials under a did:key of its own."),
-            "encrypt": ("key:encrypt", "Encrypt the files of keys that stand there in the clear."),
         },
     ),
     "config": (

@@ -59,7 +59,7 @@ class Terms:
 
     def decide(self, participant: str, now: float, claims: Claims) -> Decision:
         """Whether an agreement made now would allow use now."""
-        return self.contract.decide(Facts(now, participant, now, claims=claims))
+        return self.contract.decide(Facts(now, participant, now, claims=claims, phase="negotiation"))
 
     def rules(self) -> dict[str, Any]:
         """The policy's rules as ODRL."""

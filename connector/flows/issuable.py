@@ -5,6 +5,7 @@ MembershipCredential:
   to: everyone             # or a list of DIDs; whoever else asks waits for `anode credential issue`
   lasts: 365 days
   formats: [vc11-sl2021/jwt, vc20-bssl/jwt]
+  status: [revocation, suspension]
   claims: {memberOf: Battery data space}
   about: Members of the battery data space
 ```
@@ -26,6 +27,7 @@ from connector.flows.clock import iso
 from connector.vc import credential as model
 
 Format = Literal["vc11-sl2021/jwt", "vc20-bssl/jwt"]
+Purpose = Literal["revocation", "suspension"]
 Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:\S+$", max_length=512)]
 _FIRST: Format = "vc11-sl2021/jwt"
 _RESERVED = {"id", "type", "@id", "@type", "@context"}
@@ -33,6 +35,10 @@ _RESERVED = {"id", "type", "@id", "@type", "@context"}
 
 def _listed(value: object) -> object:
     return value if isinstance(value, list) or value == "everyone" else [value]
+
+
+def _both() -> list[Purpose]:
+    return ["revocation", "suspension"]
 
 
 class Issuable(BaseModel):
@@ -47,6 +53,10 @@ class Issuable(BaseModel):
     lasts: Duration = Field(365 * 86_400.0, description="How long a credential is valid.")
     formats: Annotated[list[Format], Field(min_length=1, max_length=2)] = Field(
         default_factory=lambda: [_FIRST], description="The data models it is given in."
+    )
+    status: Annotated[list[Purpose], Field(min_length=1, max_length=2)] = Field(
+        default_factory=_both,
+        description="What can be said of it later. Some peers read one entry only: then say revocation.",
     )
     claims: dict[str, Any] = Field(
         default_factory=dict, description="What the credential says of each holder, besides its DID."

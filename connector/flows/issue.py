@@ -163,7 +163,10 @@ class CredentialIssuer:
             raise NotFound(f"this node has issued no credential {shown(id_)}")
         if one.state == "revoked" and state != "revoked":
             raise LocalProtocolError(f"{id_} was revoked; that can't be undone: issue a new one")
-        for entry in model.statuses(one.document):
+        entries = model.statuses(one.document)
+        if state == "suspended" and not any(entry["statusPurpose"] == "suspension" for entry in entries):
+            raise LocalProtocolError(f"{id_} can only be revoked: it has no status for suspension")
+        for entry in entries:
             is_set = state == {"revocation": "revoked", "suspension": "suspended"}[entry["statusPurpose"]]
             await self._credentials.statuses.set(entry, value=is_set)
         changed = one._replace(state=state)
@@ -195,7 +198,7 @@ class CredentialIssuer:
     ) -> tuple[Issued, CredentialContainer]:
         now = self._clock.now()
         document = kind.document(self._new_id(), self._identity.did, holder, claims, now)
-        document = await self._credentials.statuses.assigned(self._key, document)
+        document = await self._credentials.statuses.assigned(self._key, document, kind.issuable.status)
         token = await self._credentials.issue_jwt(self._key, document, meaning=False)
         until = now + kind.issuable.lasts
         record = Issued(document["id"], kind.type, holder, kind.format, document, now, until, "valid")

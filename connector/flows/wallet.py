@@ -160,7 +160,10 @@ class Wallet:
         All of it or nothing. Raises RemoteProtocolError, Untrusted (a credential does not hold, or is not
         ours) or Denied (we have not asked, and do not trust it).
         """
-        request = rows.request(self._db.read, message.holder_pid) if message.holder_pid else None
+        # Optional in the specification; but its own kit wants a message refused that says nothing.
+        if message.holder_pid is None:
+            raise RemoteProtocolError("holderPid is missing: say which request these credentials answer")
+        request = rows.request(self._db.read, message.holder_pid)
         if request is not None and request.issuer != caller.did:
             request = None
         now = self._now()

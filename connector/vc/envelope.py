@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.vc import jws
-from connector.vc.credential import V2, contexts, identifier, types, version
+from connector.vc.credential import V1, V2, contexts, identifier, types, version
 from connector.vc.dates import instant, iso
 from connector.vc.jose import shown
 from connector.vc.jws import Jws
@@ -61,7 +61,8 @@ def read(token: str, what: What, now: float, *, older: bool = False, loose: bool
     """What a JWT holds, its own period checked, its signature not yet.
 
     `older` takes the form of VCDM 1.1; `loose` in that form takes a `sub` that is not the subject's id, null
-    members, and `context` for `@context`. Raises RemoteProtocolError (malformed) or Untrusted.
+    members, and a context that is called `context` or is the document's id. Raises RemoteProtocolError
+    (malformed) or Untrusted.
     """
     parsed = jws.parse(token)
     header, claims = parsed.header, parsed.payload
@@ -96,6 +97,8 @@ def _older(parsed: Jws, what: What, loose: bool) -> Enveloped:
     if loose:
         document = {key: value for key, value in inner.items() if value is not None}
         document.setdefault("@context", document.pop("context", None))
+        if isinstance(document["@context"], str) and document["@context"] == document.get("id"):
+            document["@context"] = [V1]
     named = "issuer" if what == "vc" else "holder"
     if identifier(document.get(named, signer)) != signer:
         raise Untrusted(f"the JWT's iss is {shown(signer)}, the document's {named} another")

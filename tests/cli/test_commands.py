@@ -41,16 +41,16 @@ transfer start
 transfer suspend
 transfer complete
 transfer terminate
-policy check
-policy explain
-policy test
-policy diff
-policy import
 key list
 key rotate
 key retire
 key add
 key encrypt
+policy check
+policy explain
+policy test
+policy diff
+policy import
 config check
 config show"""
 """Commands that people have in their scripts: none goes away unnoticed."""

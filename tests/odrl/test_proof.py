@@ -47,7 +47,7 @@ def test_a_term_outside_the_registry_is_found():
 
 
 def test_a_dropped_member_is_found():
-    """DSP has no place for a refinement: a policy with one is not proved, nor an undefined member."""
+    """DSP has no place for a refinement: a policy with one is not proved, nor one with an odd member."""
     refined = parse(
         {
             "@type": "Set",
