@@ -331,6 +331,12 @@ class Credentials(Section):
         description="YAML file that says which credentials this node issues, and to whom.",
         examples=["issuer.yaml"],
     )
+    resources: dict[str, Annotated[tuple[FilePath, ...], Field(strict=False)]] = Field(
+        default_factory=dict,
+        description="What lies at addresses that credentials name with a digest (relatedResource), each "
+        "version in a file: {https://www.w3.org/ns/credentials/v2: [v2.jsonld]}. For other addresses a "
+        "digest can't be checked, since nothing is fetched.",
+    )
     clients: FilePath | None = Field(
         None,
         description="File of programs that may get tokens in this participant's name, such as a connector "

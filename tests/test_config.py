@@ -235,6 +235,17 @@ def fields(model: type[BaseModel]) -> list[tuple[str, str | None]]:
     return own + [field for section in config.sections_of(model).values() for field in fields(section)]
 
 
+def test_lists_by_name(tmp_path: Path) -> None:
+    """Settings that hold a list for each name take it as it is written; files lie beside the settings."""
+    text = (resources.folder("examples") / "anode.yaml").read_text()
+    text = text.replace("#trusted: {}", "trusted: {M: [did:web:a.example, did:web:b.example]}")
+    found = config.load(write(tmp_path, text.replace("#resources: {}", "resources: {'urn:x:y': [a, b]}")))
+    assert found.credentials.trusted == {"M": ("did:web:a.example", "did:web:b.example")}
+    assert found.credentials.resources == {"urn:x:y": (tmp_path / "a", tmp_path / "b")}
+    with pytest.raises(InvalidFile, match="trusted"):
+        config.load(write(tmp_path, text.replace("[did:web:a.example, did:web:b.example]", "[nobody]")))
+
+
 def test_example_documents_every_key() -> None:
     """examples/anode.yaml is what the models say: each key stands there under its meaning, and it loads."""
     path = resources.folder("examples") / "anode.yaml"

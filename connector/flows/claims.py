@@ -5,7 +5,7 @@ access token with each request; with it we ask its credential service for the cr
 policies in play name. What it presents is verified whole: one credential in it that does not hold, and none
 of it counts. Then it is kept: a later request costs a look into memory. Kept or not, a credential counts only
 until it ends, and only while its issuer's status list, fetched anew when our copy is too old, says nothing
-against it.
+against it. What was proved stays so: a later request that lets us read less takes nothing back.
 """
 
 import asyncio
@@ -193,8 +193,11 @@ class Presentations:
         if caller.token is None:
             return _Kept(types, (), now)  # for this request only: the next may bring a token
         found = await self._presented(caller, types)
-        ends = min([now + self._lifetime, *(one.until for one in found)])
-        kept = _Kept(types, tuple(found), ends, now, hash(caller.token))
+        before = self._proved_before(caller.did, found)
+        types |= {type_ for one in before for type_ in self._types(one.document)}
+        credentials = (*found, *before)
+        ends = min([now + self._lifetime, *(one.until for one in credentials)])
+        kept = _Kept(types, credentials, ends, now, hash(caller.token))
         stored = rows.presented_by(self._db.read, caller.did)
         if stored is None or (stored.asked, stored.credentials) != (kept.asked, kept.credentials):
             await self._db.write(
@@ -202,6 +205,22 @@ class Presentations:
             )
         self._keep(caller.did, kept)
         return kept
+
+    def _proved_before(self, participant: str, found: list[rows.Presented]) -> list[rows.Presented]:
+        """What it presented earlier, when it was asked for that, and which nothing newer replaces."""
+        kept, now = self._known(participant), self._now()
+        if kept is None:
+            return []
+        newer = frozenset().union(*(self._types(one.document) for one in found))
+        return [
+            one
+            for one in kept.credentials
+            if one.until > now and (types := self._types(one.document)) & kept.asked and not types & newer
+        ]
+
+    def _types(self, document: Mapping[str, Any]) -> frozenset[str]:
+        found = frozenset(self._profile.plain_type(type_) for type_ in model.types(document))
+        return found - {"VerifiableCredential"}
 
     async def _presented(self, caller: Caller, types: frozenset[str]) -> list[rows.Presented]:
         document = await self._resolver.resolve(caller.did)
@@ -268,16 +287,13 @@ class Presentations:
         refused: dict[str, str] = {}
         settled = math.inf
         for issuer, document, until in kept.credentials:
-            types = [self._profile.plain_type(type_) for type_ in model.types(document)]
             why = None
             try:
                 settled = min(settled, await self._verifier.check_status(document, issuer))
             except (Untrusted, RemoteProtocolError) as wrong:
                 why = str(wrong)
                 settled = min(settled, now + self._lifetime)
-            for type_ in types:
-                if type_ == "VerifiableCredential":
-                    continue
+            for type_ in self._types(document):
                 if why is None and issuer in trust.of(type_):
                     claim = Claim(type_, issuer, _subject(document), until)
                     held.setdefault(type_, []).append(claim)

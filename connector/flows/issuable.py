@@ -30,7 +30,8 @@ Format = Literal["vc11-sl2021/jwt", "vc20-bssl/jwt"]
 Purpose = Literal["revocation", "suspension"]
 Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:\S+$", max_length=512)]
 _FIRST: Format = "vc11-sl2021/jwt"
-_RESERVED = {"id", "type", "@id", "@type", "@context"}
+RESERVED = frozenset({"id", "type", "@id", "@type", "@context"})
+"""What no claim can be called: it would say who the holder is."""
 
 
 def _listed(value: object) -> object:
@@ -160,7 +161,7 @@ def _checked(
             path = (type_, *error["loc"])
             yield f"{document.place(*path)}: {'.'.join(map(str, path))}: {error['msg']}"
         return
-    for name in _RESERVED & one.claims.keys():
+    for name in RESERVED & one.claims.keys():
         yield f"{document.place(type_, 'claims', name)}: a claim can't be called {name}"
 
 

@@ -167,8 +167,7 @@ class Statuses:
             row = self._row(*self._own(entry.url))
             name, purpose, _ = _parts(row.series)
             return StatusList(self._issuers[name], (purpose,), row.bits), self._now()
-        key = (entry.url, entry.kind)
-        return await self._lists.get(key, partial(self._read, entry, verify)), self._lists.until(key)
+        return await self._lists.get((entry.url, entry.kind), partial(self._read, entry, verify))
 
     async def _read(self, entry: Entry, verify: Verify) -> StatusList:
         try:

@@ -4,6 +4,7 @@ Each document is checked for its shape, its keys are resolved, its costly part i
 be killed (`connector.flows.workers`), and the signature is checked here.
 """
 
+import copy
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,14 @@ class Presented:
     credentials: tuple[VerifiedCredential, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A presentation whose own signature holds; what is in it was not looked at."""
+
+    holder: str | None
+    document: Mapping[str, Any]
+
+
 def _end(document: Mapping[str, Any]) -> float:
     end = model.period(document)[1]
     return math.inf if end is None else end
@@ -112,6 +121,12 @@ class Verifier:
         self._older_proofs = older_proofs
         self._relationships = relationships
         self._loose_shape = loose_shape
+
+    def at(self, moment: float) -> "Verifier":
+        """The same as of another time: was what has ended since ever right? Keys are those of today."""
+        other = copy.copy(self)
+        other._now = lambda: moment
+        return other
 
     async def close(self) -> None:
         """End the process for older proofs. `workers` belongs to who made it."""
@@ -198,7 +213,11 @@ class Verifier:
         if status:
             await self.check_status(document, issuer)
         if schema:
-            await self._schemas.check(document, self._schema)
+            await self.check_schema(document)
+
+    async def check_schema(self, document: Mapping[str, Any]) -> None:
+        """Raise Untrusted unless a credential is what its schemas want; Unavailable: not to be had now."""
+        await self._schemas.check(document, self._schema)
 
     async def _schema(self, body: bytes) -> Mapping[str, Any]:
         found = await self.fetched(body, STRICT)
@@ -247,16 +266,19 @@ class Verifier:
             token, older = envelope.unwrapped(document, "vp")
             await self.verify_presentation_jwt(token, domain, challenge, older=older)
             return
+        opened = await self.presentation(document, challenge, domain)
+        for entry in model.credentials(opened.document):
+            await self.verify(entry)
+
+    async def presentation(self, document: object, challenge: str | None, domain: str | None) -> Unopened:
+        """What a presentation with a proof presents, its own proof verified; its credentials not."""
         model.check_presentation(document)
         assert isinstance(document, dict)  # noqa: S101  # just checked
         controllers = await self._proven(document, Expected("authentication", challenge, domain))
         holder = model.identifier(document.get("holder"))
         if holder is not None and controllers != {holder}:
             raise Untrusted(f"the holder is {shown(holder)}, but another one's key signed the presentation")
-        for entry in model.credentials(document):
-            found = await self.verify(entry)
-            if holder is None and found.issuer in controllers:
-                raise Untrusted("who presents a credential of its own must say that it is the holder")
+        return Unopened(holder, document)
 
     async def verify_presentation_jwt(
         self,
@@ -272,6 +294,16 @@ class Verifier:
 
         Audience, period and key are checked on each layer, which Eclipse connectors do not.
         """
+        found = await self.presentation_jwt(token, audience, nonce, older=older, meaning=meaning)
+        entries = model.credentials(found.document)
+        return Presented(
+            str(found.holder), tuple([await self._presented(entry, meaning) for entry in entries])
+        )
+
+    async def presentation_jwt(
+        self, token: str, audience: str | None, nonce: str | None, *, older: bool, meaning: bool
+    ) -> Unopened:
+        """The same without looking at the credentials in it."""
         if older and not self._older_jwt:
             raise RemoteProtocolError("presentations as JWT with a vp claim are not taken here")
         inner, outer = (token, None) if older else envelope.inner_presentation(token)
@@ -287,8 +319,7 @@ class Verifier:
         model.check_presentation(found.document, strings=older, by_name=not meaning)
         if not older and meaning:
             await self._workers.run("check", envelope.unclaimed(found.document))
-        entries = model.credentials(found.document)
-        return Presented(found.signer, tuple([await self._presented(entry, meaning) for entry in entries]))
+        return Unopened(found.signer, found.document)
 
     async def _presented(self, entry: Any, meaning: bool) -> VerifiedCredential:
         """A credential in a presentation that is a JWT."""

@@ -98,6 +98,35 @@ async def test_a_policy_asks_for_a_credential_and_names_it(tmp_path: Path) -> No
         assert await read(await transfer(recycler, done.details["agreement"])) == (200, {"a": 1})
 
 
+async def test_a_new_credential_counts_in_the_place_of_a_revoked_one(tmp_path: Path) -> None:
+    """Who gets another one after a revocation is asked again, although it was asked moments ago."""
+    async with space(tmp_path) as made:
+        recycler, provider = await recycler_and_provider(made)
+        revoked = await made.give(recycler, RECYCLER)
+        await made.authority.node.issuer.set_state(revoked, "revoked")
+        made.clock.ahead = 301
+        assert (await negotiate(recycler, provider)).state == "TERMINATED"
+        await made.give(recycler, RECYCLER)
+        done = await negotiate(recycler, provider)
+        assert done.state == "FINALIZED", done.reason
+
+
+async def test_a_request_that_shows_less_takes_nothing_back(tmp_path: Path) -> None:
+    """A look at the catalog presents the membership only; running transfers of other credentials go on."""
+    async with space(tmp_path) as made:
+        recycler, provider = await recycler_and_provider(made)
+        await made.give(recycler, RECYCLER)
+        done = await negotiate(recycler, provider)
+        address = await transfer(recycler, done.details["agreement"])
+        made.clock.ahead = 301
+        peer = await recycler.node.peers.find(provider.did)
+        await recycler.node.peers.catalog(peer)
+        assert await read(address) == (200, {"a": 1})
+        made.clock.ahead = 31 * 86_400  # the credential has ended meanwhile, and counts no more
+        await recycler.node.peers.catalog(peer)
+        assert RECYCLER not in provider.node.presentations.of(recycler.did).held
+
+
 @pytest.mark.parametrize("type_", [RECYCLER, MEMBER])
 async def test_a_revoked_credential_ends_running_transfers(tmp_path: Path, type_: str) -> None:
     """Within the time that a status list is kept, data is refused and the transfer ends, with the reason."""
