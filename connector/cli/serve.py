@@ -36,7 +36,8 @@ def serve(
     ] = False,
     common: Common = COMMON,
 ) -> int:
-    """Run the node until it gets SIGTERM or SIGINT (Ctrl-C). Its log goes to stderr. SIGHUP reads keys anew.
+    """Run the node until it gets SIGTERM or SIGINT (Ctrl-C). Its log goes to stderr. SIGHUP reads anew its keys,
+    and whom it believes.
 
     One line on stdout says when it is ready. What is under way goes on when the node is started again.
     """
