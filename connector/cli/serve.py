@@ -38,7 +38,8 @@ def serve(
 ) -> int:
     """Run the node until it gets SIGTERM or SIGINT (Ctrl-C). Its log goes to stderr.
 
-    SIGHUP reads its keys anew, and whom it believes. One line on stdout says when it is ready. What is under way goes on when the node is started again.
+    SIGHUP reads its keys anew, and whom it believes. One line on stdout says when it is ready. What is under
+    way goes on when the node is started again.
     """
     config = common.settings()
     handler = logging.StreamHandler(sys.stderr)
