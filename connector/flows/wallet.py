@@ -5,7 +5,7 @@ Decentralized Claims Protocol 1.0.1 as a holder: the credential service ("Resolu
 token that we gave to this very verifier, and nothing beyond its scopes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -250,6 +250,22 @@ class Wallet:
 
         Raises NotFound: it gives none of a type; Denied: it refuses.
         """
+        return await self._ask(issuer, await self._objects(issuer, types))
+
+    async def ask_once(self, issuer: str, types: frozenset[str]) -> None:
+        """Ask an issuer for what no request that waits for it asks for already. Raises as `request`."""
+        waiting = {
+            object_
+            for one in rows.requests(self._db.read)
+            if one.issuer == issuer and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid
+            for object_ in one.objects
+        }
+        objects = await self._objects(issuer, sorted(types))
+        if missing := tuple(object_ for object_ in objects if object_ not in waiting):
+            await self._ask(issuer, missing)
+
+    async def _objects(self, issuer: str, types: Sequence[str]) -> tuple[str, ...]:
+        """The issuer's credential objects of these types, each in the best format that both know."""
         offered = await self.metadata(issuer)
         objects = []
         for type_ in types:
@@ -258,16 +274,7 @@ class Wallet:
                 given = ", ".join(sorted({str(o.credential_type) for o in offered})) or "none"
                 raise NotFound(f"{issuer} gives no {type_}; it gives: {given}")
             objects.append(min(fit, key=lambda o: FORMATS.index(str(self._format(o)))).id)
-        return await self._ask(issuer, tuple(objects))
-
-    async def ask_once(self, issuer: str, types: frozenset[str]) -> None:
-        """Ask an issuer for credentials, unless a request to it waits already. Raises as `request`."""
-        waiting = any(
-            one.issuer == issuer and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid
-            for one in rows.requests(self._db.read)
-        )
-        if not waiting:
-            await self.request(issuer, tuple(sorted(types)))
+        return tuple(objects)
 
     async def take_up(self, pid: str) -> Request:
         """Ask for what an issuer has offered. Raises NotFound."""
