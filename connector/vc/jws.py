@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector.errors import RemoteProtocolError, Untrusted
-from connector.jsonld.documents import loads
+from connector.jsonld import documents
 from connector.vc import multibase, multikey
 from connector.vc.jose import shown
 from connector.vc.multikey import Kind, Public
@@ -76,7 +76,7 @@ def thumbprint(key: Public) -> str:
 
 
 def _object(text: str, what: str) -> dict[str, Any]:
-    value = loads(multibase.from_base64url(text), MAX_BYTES, _MAX_DEPTH)
+    value = documents.signed(multibase.from_base64url(text), MAX_BYTES, _MAX_DEPTH, f"the JWS's {what}")
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"the JWS's {what} is not a JSON object")
     return value
