@@ -1,6 +1,7 @@
 """Nodes as processes: `anode serve` as an operator starts it, for tests of the command line."""
 
 import os
+import random
 import select
 import signal
 import socket
@@ -20,12 +21,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def two_free_ports() -> int:
-    """A port that is free, and so is the next one: for both listeners of a node."""
-    for _ in range(100):
+    """A port that is free, and so is the next one: for both listeners of a node.
+
+    Below those that the system gives to connections going out, one of which could take it meanwhile.
+    """
+    for _ in range(1000):
+        port = random.randrange(10_000, 32_000)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue

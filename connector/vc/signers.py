@@ -15,7 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from connector.vc.multikey import Private, Public
 
-_ECDSA = {"secp256r1": (ec.ECDSA(hashes.SHA256()), 32), "secp384r1": (ec.ECDSA(hashes.SHA384()), 48)}
+_ECDSA = {
+    "secp256r1": (ec.ECDSA(hashes.SHA256()), 32),
+    "secp384r1": (ec.ECDSA(hashes.SHA384()), 48),
+    "secp521r1": (ec.ECDSA(hashes.SHA512()), 66),
+}
 
 
 class Signer(Protocol):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connector import config as settings
 from connector.flows.clock import iso
-from tests.bench import catalog, credentials, seed, signing, storage, transfer_rate
+from tests.bench import catalog, claims, credentials, seed, signing, storage, transfer_rate
 from tests.bench.measure import (
     Work,
     cpu_seconds,
@@ -143,7 +143,17 @@ async def footprint(folder: Path) -> None:
     verdict("CPU of a core, idle", idle * 100, 0.1, False, " %")
 
 
-SECTIONS = ("data", "negotiation", "storage", "catalog", "footprint", "download", "credentials", "signing")
+SECTIONS = (
+    "data",
+    "negotiation",
+    "storage",
+    "catalog",
+    "footprint",
+    "download",
+    "credentials",
+    "claims",
+    "signing",
+)
 
 
 async def main() -> None:
@@ -175,6 +185,8 @@ async def main() -> None:
                 await transfer_rate.compare(folder, verdict)
             elif section == "credentials":
                 await credentials.compare(folder, verdict)
+            elif section == "claims":
+                await claims.compare(folder, verdict)
             elif section == "signing":
                 await signing.compare(folder, verdict)
             else:

@@ -332,7 +332,7 @@ async def test_our_lists_are_read_by_others_in_each_form(world: World, older: bo
             else:
                 await elsewhere.verify_jwt(token, older=older)
     with pytest.raises(NotFound):
-        world.credentials.status_list_jwt("nobody-revocation-1", older=False)
+        await world.credentials.status_list_jwt("nobody-revocation-1", older=False)
 
 
 @pytest.mark.parametrize("older", [False, True])
