@@ -38,6 +38,10 @@ from connector.vc import did as did_web
 from connector.vc.jose import shown
 
 _MAX_WAITING = 20
+_MAX_RECENT, _RECENT = 100, 3600.0
+"""Requests of one holder, in so many seconds, or that it has not taken yet what it asked for."""
+_MAX_OPEN = 10_000
+"""Requests of all that wait for a decision or for their holder."""
 _TIMEOUT = 30.0
 _FORMAT_NAMES = {kind: name for name, kind in profiles.OLDER_FORMATS.items() if name.startswith("VC")}
 
@@ -96,7 +100,7 @@ class CredentialIssuer:
 
         Raises RemoteProtocolError: an id that is none of our credential objects.
         """
-        wanted = tuple(reference.id for reference in message.credentials)
+        wanted = tuple(dict.fromkeys(reference.id for reference in message.credentials))
         unknown = [one for one in wanted if one not in self.kinds]
         if unknown:
             given = ", ".join(self.kinds) or "none"
@@ -106,6 +110,13 @@ class CredentialIssuer:
         if rows.waiting_of(self._db.read, caller.did) >= _MAX_WAITING:
             raise Unavailable(f"{_MAX_WAITING} requests of {caller.did} wait here already", retry_after=3600)
         now = self._clock.now()
+        if rows.lately(self._db.read, caller.did, now - _RECENT) >= _MAX_RECENT:
+            raise Unavailable(
+                f"{caller.did} has made {_MAX_RECENT} requests in an hour, or does not take what it gets",
+                retry_after=_RECENT,
+            )
+        if rows.open_ones(self._db.read) >= _MAX_OPEN:
+            raise Unavailable("too many requests wait here", retry_after=_RECENT)
         one = Issuance(self._new_id(), caller.did, message.holder_pid, wanted, "RECEIVED", now, now)
         await self._save(one)
         if all(self.kinds[id_].issuable.permits(caller.did) for id_ in wanted):

@@ -188,16 +188,20 @@ class Wallet:
         self._held = None
 
     async def _read(self, caller: Caller, given: CredentialContainer, request: Request | None) -> Held:
-        """A credential out of its container, verified: issued by the caller, about us."""
+        """A credential out of its container, verified: issued by the caller, about us.
+
+        What can be told without asking anybody comes first: a stranger must not choose what we fetch.
+        """
         kind = self._profile.format(given.format)
         if kind is None:
             raise RemoteProtocolError(
                 f"format is {shown(given.format)}; {' and '.join(FORMATS)} are taken here"
             )
-        one = await self._verifier.verify_jwt(given.payload, older=kind == JWT_11, meaning=False)
-        if one.issuer != caller.did:
-            raise Denied(f"the credential is issued by {shown(one.issuer)}, but {caller.did} hands it over")
-        document = dict(one.document)
+        loose = self._profile.has(Deviation.LOOSE_SHAPE)
+        said = envelope.read(given.payload, "vc", self._now(), older=kind == JWT_11, loose=loose)
+        if said.signer != caller.did:
+            raise Denied(f"the credential is issued by {shown(said.signer)}, but {caller.did} hands it over")
+        document = envelope.unclaimed(said.document)
         # EDC's issuer names every credential VerifiableCredential in its container; the credential knows.
         types = [self._profile.plain_type(t) for t in model.types(document) if t != "VerifiableCredential"]
         if not types:
@@ -210,10 +214,13 @@ class Wallet:
         for subject in subjects if isinstance(subjects, list) else [subjects]:
             if not isinstance(subject, dict) or subject.get("id") != self._identity.did:
                 raise Denied(f"the credential is not about {self._identity.did}")
+        one = await self._verifier.verify_jwt(given.payload, older=kind == JWT_11, meaning=False)
         until = None if one.until == float("inf") else one.until
-        id_ = document.get("id") if isinstance(document.get("id"), str) else self._new_id()
+        id_ = str(document["id"]) if isinstance(document.get("id"), str) else self._new_id()
+        if any(held.id == id_ and held.issuer != caller.did for held in rows.held(self._db.read)):
+            raise Denied(f"this wallet holds a credential {shown(id_)} of another issuer")
         pid = request.pid if request is not None else None
-        return Held(str(id_), types[0], one.issuer, kind, given.payload, document, pid, self._now(), until)
+        return Held(id_, types[0], one.issuer, kind, given.payload, document, pid, self._now(), until)
 
     async def offered(self, caller: Caller, message: CredentialOfferMessage) -> None:
         """Keep an offer until the operator takes it up. Raises Denied: we do not trust who makes it."""

@@ -76,7 +76,11 @@ def thumbprint(key: Public) -> str:
 
 
 def _object(text: str, what: str) -> dict[str, Any]:
-    value = documents.signed(multibase.from_base64url(text), MAX_BYTES, _MAX_DEPTH, f"the JWS's {what}")
+    try:
+        octets = multibase.from_base64url(text)
+    except RemoteProtocolError:
+        raise RemoteProtocolError(f"the JWS's {what} is not base64url") from None
+    value = documents.signed(octets, MAX_BYTES, _MAX_DEPTH, f"the JWS's {what}")
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"the JWS's {what} is not a JSON object")
     return value

@@ -160,7 +160,9 @@ def _moving(type_: type[Message]) -> Handler:
         caller = await authenticated(request)
         message, body, eclipse = await _read(request, type_)
         pid, fingerprint = request.match_info["pid"], dsp.fingerprint(message, body)
-        await node.prove(caller, node.needs.of_message(caller.did, message) | node.needs.of_process(pid))
+        await node.prove(
+            caller, node.needs.of_message(caller.did, message) | node.needs.of_process(pid, caller.did)
+        )
         process = await node.exchange.receive(caller.did, pid, message, fingerprint, eclipse=eclipse)
         return json(dsp.process_document(process))
 
