@@ -15,7 +15,7 @@ is limited for each host, and of what was presented we keep what was asked for a
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -49,6 +49,8 @@ from connector.vc.jose import shown
 
 TIMEOUT = 10.0
 MAX_BYTES = 1 << 20
+_DOUBT = 5.0
+"""Seconds for which a participant that lacks a credential is not asked for it again."""
 _CAPACITY = 10_000
 _AT_ONCE, _OF_HOST = 64, 16
 _FAILURE_LIFETIME = 5.0
@@ -60,12 +62,15 @@ _FOREIGN = 0.0
 class _Kept:
     """What a participant presented when it was asked for the types `asked`; to be asked again at `ends`.
 
-    `claims` is what counts of it until `settled`, when status lists must be looked at again.
+    `made` is when, `token` the digest of the access token that it was asked with. `claims` is what counts of
+    it until `settled`, when status lists must be looked at again.
     """
 
     asked: frozenset[str]
     credentials: tuple[rows.Presented, ...]
     ends: float
+    made: float = -math.inf
+    token: int = 0
     claims: Claims = NO_CLAIMS
     settled: float = -math.inf
 
@@ -109,12 +114,15 @@ class Presentations:
         if not wanted:
             return
         kept = self._known(caller.did)
-        while kept is None or self._now() >= kept.ends or not wanted <= kept.asked:
+        if kept is not None:
+            kept = await self._settled(caller.did, kept)
+        while kept is None or self._outdated(kept, wanted, caller.token):
             before = kept.asked if kept is not None and self._now() < kept.ends else frozenset()
             kept, alone = await self._asked(caller, wanted | before)
+            kept = await self._settled(caller.did, kept)
             if alone:
                 break
-        self._demand(caller.did, (await self._settled(caller.did, kept)).claims, trust)
+        self._demand(caller.did, kept.claims, trust)
 
     async def current(self, participant: str, types: frozenset[str]) -> Claims:
         """What counts of a participant's claims now, for a request that brings no access token.
@@ -161,6 +169,16 @@ class Presentations:
                     f"{f' ({why})' if why else ''}; every participant of this data space needs one: get it"
                     f"{from_whom}, and let this node read it."
                 )
+
+    def _outdated(self, kept: _Kept, wanted: frozenset[str], token: str | None) -> bool:
+        """Whether to ask a participant again: after a while, for more, for what it may have by now."""
+        now = self._now()
+        if now >= kept.ends or not wanted <= kept.asked:
+            return True
+        held = kept.claims.held
+        if all(any(claim.until > now for claim in held.get(type_, ())) for type_ in wanted):
+            return False
+        return now >= kept.made + _DOUBT or hash(token) != kept.token
 
     def _known(self, participant: str) -> _Kept | None:
         kept = self._kept.get(participant)
@@ -211,7 +229,8 @@ class Presentations:
             # Here and not when the task's callbacks run: who finds it ended and not to its liking would ask
             # for it for ever, since to wait for what has ended gives nobody else a turn.
             del self._under_way[caller.did]
-        kept = _Kept(types, tuple(found), now + self._lifetime)
+        ends = min([now + self._lifetime, *(one.until for one in found if one.until > _FOREIGN)])
+        kept = _Kept(types, tuple(found), ends, now, hash(caller.token))
         stored = rows.presented_by(self._db.read, caller.did)
         # What was not verified stays in memory, and of strangers nothing else is there.
         worth = tuple(one for one in kept.credentials if one.until > _FOREIGN)
@@ -342,7 +361,7 @@ class Presentations:
             {type_: trust.of(type_) for type_ in held},
             refused,
         )
-        judged = _Kept(kept.asked, kept.credentials, kept.ends, claims, settled)
+        judged = replace(kept, claims=claims, settled=settled)
         if self._kept.get(participant) is kept:
             self._kept[participant] = judged
         return judged

@@ -24,8 +24,9 @@ def explain(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> str:
     if policy.obligation:
         duties = _list([short(rule.action) for rule in policy.obligation], "and")
         sentences.append(f"It obliges to {duties}, which this node can't track and so refuses")
-    if policy.profile or policy.unread:
-        terms = _list([*policy.profile, *(name for name, _ in policy.unread)], "and")
+    conflict = [f"the conflict term {policy.conflict}"] if policy.conflict else []
+    if policy.profile or policy.unread or conflict:
+        terms = _list([*policy.profile, *conflict, *(name for name, _ in policy.unread)], "and")
         sentences.append(f"It relies on {terms}, which this node does not evaluate and so refuses")
     return ". ".join(sentences) + "."
 

@@ -1,115 +1,69 @@
-"""ODRL policies as values, and their DSP 2025-1 compact form (`contract-schema.json`).
+"""ODRL policies in their DSP 2025-1 compact form (`contract-schema.json`), and the values of `policy.py`.
 
 Reading is strict in what changes a policy's meaning and deaf to the rest: members of other vocabularies
-(`edc:...`) and empty arrays say nothing; a member of ODRL that we don't evaluate (`refinement`, `remedy`,
-`inheritFrom`) is kept as *unread*, and evaluation denies because of it.
+(`edc:...`) and empty arrays say nothing; a member of ODRL that we don't evaluate (`inheritFrom`, `unit`) is
+kept as *unread*, and evaluation denies because of it. Beyond DSP's schema, full ODRL is read where DSP has no
+place for it: refinements of action, party and asset, duties with consequences, remedies, the conflict term.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import orjson
 
 from connector.errors import RemoteProtocolError
+from connector.odrl.policy import (
+    OPERATORS,
+    Conflict,
+    Connective,
+    Constraint,
+    Constraints,
+    Kind,
+    Literally,
+    LogicalConstraint,
+    Operator,
+    Part,
+    Policy,
+    Reference,
+    Rule,
+    Unread,
+    Value,
+    agreement,
+    offer,
+    text_of,
+)
+from connector.odrl.vocabulary import ODRL, short
 
-ODRL = "http://www.w3.org/ns/odrl/2/"
+__all__ = [
+    "ODRL",
+    "OPERATORS",
+    "Conflict",
+    "Connective",
+    "Constraint",
+    "Constraints",
+    "Kind",
+    "Literally",
+    "LogicalConstraint",
+    "Operator",
+    "Part",
+    "Policy",
+    "Reference",
+    "Rule",
+    "Unread",
+    "Value",
+    "agreement",
+    "offer",
+    "parse",
+    "short",
+    "text_of",
+    "to_document",
+]
+
 MAX_RULES = 100
 MAX_CONSTRAINTS = 1_000
 MAX_DEPTH = 8
 MAX_VALUES = 1_000
 MAX_TEXT = 2_048
-
-Kind: TypeAlias = Literal["Offer", "Agreement", "Set"]
-Ordering: TypeAlias = Literal["eq", "neq", "lt", "lteq", "gt", "gteq", "term-lteq"]
-Membership: TypeAlias = Literal["isA", "hasPart", "isPartOf", "isAllOf", "isAnyOf", "isNoneOf"]
-Operator: TypeAlias = Ordering | Membership
-OPERATORS: tuple[Operator, ...] = (*get_args(Ordering), *get_args(Membership))
-Connective: TypeAlias = Literal["and", "andSequence", "or", "xone"]
-
-
-@dataclass(frozen=True, slots=True)
-class Literally:
-    """A JSON-LD value object: text or a number with a datatype or a language."""
-
-    value: str | int | float | bool
-    datatype: str | None = None
-    language: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A JSON-LD reference, `{"@id": ...}`."""
-
-    id: str
-
-
-Value: TypeAlias = "str | Literally | Reference | tuple[Value, ...]"
-Unread: TypeAlias = tuple[tuple[str, str], ...]
-"""Members of ODRL that are not evaluated: name and JSON text of each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Constraint:
-    """`left_operand operator right_operand`; the left operand as it was written."""
-
-    left_operand: str
-    operator: Operator
-    right_operand: Value
-    unread: Unread = ()
-
-
-@dataclass(frozen=True, slots=True)
-class LogicalConstraint:
-    """Constraints under `and`, `or`, `xone` (exactly one) or `andSequence`."""
-
-    operator: Connective
-    constraints: tuple["Constraint | LogicalConstraint", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A permission, prohibition, obligation or duty. Its constraints must all hold."""
-
-    action: str
-    constraint: tuple[Constraint | LogicalConstraint, ...] = ()
-    duty: tuple["Rule", ...] = ()
-    unread: Unread = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """An Offer, an Agreement, or a Set: rules that nobody has offered yet."""
-
-    kind: Kind
-    id: str | None = None
-    permission: tuple[Rule, ...] = ()
-    prohibition: tuple[Rule, ...] = ()
-    obligation: tuple[Rule, ...] = ()
-    target: str | None = None
-    assigner: str | None = None
-    assignee: str | None = None
-    timestamp: str | None = None
-    profile: tuple[str, ...] = ()
-    unread: Unread = ()
-
-
-def offer(policy: Policy, id_: str, target: str | None = None) -> Policy:
-    """The same rules as an Offer. In a message it names its target, in a dataset it must not."""
-    return replace(policy, kind="Offer", id=id_, target=target, assigner=None, assignee=None, timestamp=None)
-
-
-def agreement(
-    policy: Policy, *, id_: str, target: str, assigner: str, assignee: str, timestamp: str
-) -> Policy:
-    """The same rules as an Agreement; `timestamp` is an xsd:dateTime."""
-    named = replace(policy, kind="Agreement", id=id_, target=target)
-    return replace(named, assigner=assigner, assignee=assignee, timestamp=timestamp)
-
-
-def short(term: str) -> str:
-    """An ODRL term without its prefix or namespace; any other text as it is."""
-    return term.removeprefix("odrl:").removeprefix(ODRL)
 
 
 def parse(document: Any, kind: Kind | None = None) -> Policy:
@@ -125,6 +79,7 @@ def parse(document: Any, kind: Kind | None = None) -> Policy:
         raise RemoteProtocolError(f"@type: must be {' or '.join(kinds)}, not {written[:100]!r}.")
     parties = {name: _reference(document, name, "") for name in ("target", "assigner", "assignee")}
     profiles = document.get("profile", [])
+    term, conflict = _conflict(document)
     policy = Policy(
         kind=next(k for k in kinds if k == written),
         id=_text(document, "@id", "", default="" if written == "Set" else None) or None,
@@ -137,7 +92,8 @@ def parse(document: Any, kind: Kind | None = None) -> Policy:
             _identifier(p, f"profile[{n}]")
             for n, p in enumerate(profiles if isinstance(profiles, list) else [profiles])
         ),
-        unread=_unread(document, _POLICY_MEMBERS),
+        unread=_unread(document, _POLICY_MEMBERS | {term} if conflict else _POLICY_MEMBERS),
+        conflict=conflict,
     )
     if policy.kind == "Agreement" and (missing := [name for name, id_ in parties.items() if not id_]):
         raise RemoteProtocolError(f"{missing[0]}: an Agreement must have it.")
@@ -164,13 +120,24 @@ def to_document(policy: Policy) -> dict[str, Any]:
         "permission": [_rule_document(rule) for rule in policy.permission],
         "prohibition": [_rule_document(rule) for rule in policy.prohibition],
         "obligation": [_rule_document(rule) for rule in policy.obligation],
+        "odrl:conflict": {"@id": f"odrl:{policy.conflict}"} if policy.conflict else None,
     }
     return {name: value for name, value in members.items() if value} | _reread(policy.unread)
 
 
 _PARTIES = frozenset({"target", "assigner", "assignee"})
 _POLICY_MEMBERS = _PARTIES | {"permission", "prohibition", "obligation", "profile", "timestamp"}
-_RULE_MEMBERS = _PARTIES | {"action", "constraint"}
+_RULE_MEMBERS = frozenset({"action", "constraint"})
+_DUTIES: Mapping[str, tuple[str, ...]] = {
+    "permission": ("duty",),
+    "prohibition": ("remedy",),
+    "obligation": ("consequence",),
+    "duty": ("consequence",),
+    "remedy": (),
+    "consequence": (),
+}
+"""The members of each kind of rule that hold duties."""
+_PART_MEMBERS = frozenset({"@id", "uid", "@type", "type", "source", "refinement"})
 _CONSTRAINT_MEMBERS = frozenset({"leftOperand", "operator", "rightOperand"})
 _SILENT = frozenset({"uid", "hasPolicy"})
 _MEANINGFUL = frozenset(
@@ -236,30 +203,93 @@ def _array(node: Mapping[str, Any], name: str, path: str, most: int) -> list[Any
     return items
 
 
+def _conflict(document: Mapping[str, Any]) -> tuple[str, Conflict | None]:
+    """The conflict term and the member that has it; None for none, for another, or for more than one."""
+    names = [name for name in document if short(name) == "conflict"]
+    if len(names) != 1:
+        return "", None
+    value = document[names[0]]
+    value = value.get("@id") if isinstance(value, dict) and value.keys() == {"@id"} else value
+    known = (c for c in get_args(Conflict) if isinstance(value, str) and short(value) == c)
+    return names[0], next(known, None)
+
+
 def _rules(
     node: Mapping[str, Any], name: str, path: str, parties: Mapping[str, str | None]
 ) -> tuple[Rule, ...]:
     found = []
     for n, rule in enumerate(_array(node, name, path, MAX_RULES)):
         here = f"{path}{name}[{n}]."
+        rule = _bare(rule, ("remedy", "consequence"))
         if "action" not in rule:
             raise RemoteProtocolError(f"{here}action: must be there, as text.")
-        duties = name == "permission"  # elsewhere a duty has no meaning in ODRL: kept as unread
-        own = {p for p in _PARTIES if p in rule and _reference(rule, p, here) not in (None, parties[p])}
+        action, refinement = _action(rule["action"], f"{here}action")
+        duties = _DUTIES[name]  # elsewhere a duty has no meaning in ODRL: kept as unread
+        others: dict[str, Any] = {d: _rules(rule, d, here, parties) for d in duties}
+        read = _RULE_MEMBERS.union(duties)
+        for member in _PARTIES & rule.keys():
+            part = None if rule[member] is None else _part(rule[member], f"{here}{member}")
+            if part is not None:
+                read |= {member}
+            if part is not None and part != Part(parties[member] or ""):
+                others[member] = part
         found.append(
             Rule(
-                action=_identifier(rule["action"], f"{here}action"),
+                action=action,
                 constraint=_constraints(rule, "constraint", here),
-                duty=_rules(rule, "duty", here, parties) if duties else (),
-                unread=_unread(rule, (_RULE_MEMBERS | {"duty"} if duties else _RULE_MEMBERS) - own),
+                unread=_unread(rule, read),
+                refinement=refinement,
+                **others,
             )
         )
     return tuple(found)
 
 
-def _constraints(
-    node: Mapping[str, Any], name: str, path: str, depth: int = 0
-) -> tuple[Constraint | LogicalConstraint, ...]:
+def _bare(node: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
+    """The node with these members bare: DSP's context does not define them, so others write them in full.
+
+    What is there twice stays as it is, and is then not read.
+    """
+    found = [short(key) for key in node]
+    return {
+        name if name in names and found.count(name) == 1 else key: node[key]
+        for key, name in zip(node, found, strict=True)
+    }
+
+
+def _action(value: Any, path: str) -> tuple[str, Constraints]:
+    """An action: a name, or ODRL's object with a refinement."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, dict) or value.keys() == {"@id"}:
+        return _identifier(value, path), ()
+    value = _bare(value, ("refinement",))
+    named = value.keys() & {"rdf:value", "@id"}
+    if len(named) != 1 or value.keys() - named - {"refinement"}:
+        raise RemoteProtocolError(f"{path}: must be text, or an object of rdf:value and refinement.")
+    name = _identifier(value[named.pop()], f"{path}.rdf:value")
+    return name, _constraints(value, "refinement", f"{path}.")
+
+
+def _part(value: Any, path: str) -> Part | None:
+    """An asset or a party; None for what has members that we do not read."""
+    if isinstance(value, str):
+        return Part(_identifier(value, path))
+    value = _bare(value, ("refinement", "source")) if isinstance(value, dict) else value
+    if not isinstance(value, dict) or value.keys() - _PART_MEMBERS or ("@id" in value) == ("uid" in value):
+        return None
+    id_ = _identifier(value.get("@id", value.get("uid")), f"{path}.@id")
+    source = _reference(value, "source", f"{path}.")
+    kinds = value.get("@type", value.get("type", ()))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if not isinstance(kinds, list | tuple) or not all(isinstance(kind, str) for kind in kinds):
+        return None
+    refinement = _constraints(value, "refinement", f"{path}.")
+    collection = bool(source or refinement or any(kind.endswith("Collection") for kind in kinds))
+    return Part(id_, source, refinement, collection)
+
+
+def _constraints(node: Mapping[str, Any], name: str, path: str, depth: int = 0) -> Constraints:
     if depth > MAX_DEPTH:
         raise RemoteProtocolError(f"{path}{name}: nested deeper than {MAX_DEPTH} levels.")
     found: list[Constraint | LogicalConstraint] = []
@@ -317,21 +347,34 @@ def _value(value: Any, path: str, depth: int = 0) -> Value:
     )
 
 
-def text_of(value: str | Literally | Reference) -> str:
-    """The text that a right operand is compared by, whatever its notation: 90, "90" and a typed 90 agree."""
-    if isinstance(value, Literally):
-        inner = value.value
-        return ("false", "true")[inner] if isinstance(inner, bool) else str(inner)
-    return value.id if isinstance(value, Reference) else value
-
-
 def _rule_document(rule: Rule) -> dict[str, Any]:
     document: dict[str, Any] = {"action": rule.action}
+    if rule.refinement:
+        refinement = [_constraint_document(c) for c in rule.refinement]
+        document["action"] = {"rdf:value": {"@id": rule.action}, "odrl:refinement": refinement}
+    for name in ("target", "assignee", "assigner"):
+        part = getattr(rule, name)
+        if part is not None:
+            document[name] = _part_document(part, name)
     if rule.constraint:
         document["constraint"] = [_constraint_document(c) for c in rule.constraint]
-    if rule.duty:
-        document["duty"] = [_rule_document(duty) for duty in rule.duty]
+    for name in ("duty", "remedy", "consequence"):
+        if duties := getattr(rule, name):
+            term = name if name == "duty" else f"odrl:{name}"  # as DSP's context does not define it
+            document[term] = [_rule_document(duty) for duty in duties]
     return document | _reread(rule.unread)
+
+
+def _part_document(part: Part, name: str) -> Any:
+    if part == Part(part.id):
+        return part.id
+    kind = "AssetCollection" if name == "target" else "PartyCollection"
+    document: dict[str, Any] = {"@type": f"odrl:{kind}", "@id": part.id}
+    if part.source:
+        document["odrl:source"] = {"@id": part.source}
+    if part.refinement:
+        document["odrl:refinement"] = [_constraint_document(c) for c in part.refinement]
+    return document
 
 
 def _constraint_document(constraint: Constraint | LogicalConstraint) -> dict[str, Any]:
@@ -356,7 +399,9 @@ def _value_document(value: Value) -> Any:
 
 
 def _size(rule: Rule) -> int:
-    def count(constraints: tuple[Constraint | LogicalConstraint, ...]) -> int:
+    def count(constraints: Constraints) -> int:
         return sum(1 + (count(c.constraints) if isinstance(c, LogicalConstraint) else 0) for c in constraints)
 
-    return 1 + count(rule.constraint) + sum(map(_size, rule.duty))
+    parts = [part.refinement for part in (rule.target, rule.assignee, rule.assigner) if part]
+    size = 1 + count(rule.constraint) + count(rule.refinement) + sum(map(count, parts))
+    return size + sum(map(_size, rule.duty + rule.remedy + rule.consequence))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connector import config as settings
 from connector.flows.clock import iso
-from tests.bench import catalog, claims, credentials, seed, signing, storage, transfer_rate
+from tests.bench import catalog, claims, credentials, policy, seed, signing, storage, transfer_rate
 from tests.bench.measure import (
     Work,
     cpu_seconds,
@@ -153,6 +153,7 @@ SECTIONS = (
     "credentials",
     "claims",
     "signing",
+    "policy",
 )
 
 
@@ -189,6 +190,8 @@ async def main() -> None:
                 await claims.compare(folder, verdict)
             elif section == "signing":
                 await signing.compare(folder, verdict)
+            elif section == "policy":
+                policy.compare(verdict)
             else:
                 parser.error(f"no section {section!r}; there are {', '.join(SECTIONS)}")
 

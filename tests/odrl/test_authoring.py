@@ -231,7 +231,7 @@ def test_a_policy_is_said_in_one_sentence():
         "exactly one of",
         "'distribute' (refused",
         "obliges to inform",
-        "relies on urn:p and conflict",
+        "relies on urn:p and the conflict term perm",
     ):
         assert part in all_of_it
     many = {"leftOperand": "partner", "operator": "isAnyOf", "rightOperand": list("abcdefgh")}

@@ -150,7 +150,7 @@ def test_what_we_do_not_evaluate_is_kept():
     for rule in (
         {"action": "use", "refinement": [FOR]},
         {"action": "use", "odrl:refinement": [FOR]},
-        {"action": "use", "target": "another"},
+        {"action": "use", "target": {"@id": "another", "odrl:hasPart": "x"}},
         {"action": "use", "constraint": [UNTIL | {"unit": "x"}]},
     ):
         policy = parse({**base, "permission": [rule]})

@@ -1,0 +1,140 @@
+"""Duties: what is to be done, until when, and how the answer depends on whether it was.
+
+A duty says when by constraints, as DSP's actions are names only: `delayPeriod lteq P7D` within seven days,
+`event eq agreement-end` counted from that event on (from the agreement, if none is named), `dateTime lt` at
+the latest then, `recipient` to whom. Anything else makes a duty that can't be tracked, and denies.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from connector.odrl import moments, vocabulary
+from connector.odrl.conditions import one, texts, untold
+from connector.odrl.facts import Facts, Performance
+from connector.odrl.policy import Constraint, Constraints, Rule
+from connector.odrl.truth import Holds, Truth
+from connector.odrl.vocabulary import ANODE, Enforcement, iri
+
+Mode: TypeAlias = Literal["strict", "lenient"]
+"""Strict: a duty of a permission comes first, unless it has time left. Lenient: unless it was violated."""
+
+EVENTS = ("agreement", "first-use", "use", "agreement-end")
+"""What a deadline may count from; written bare, or in this node's namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A duty, read. `within` counts from the `event`; `until` is an instant (epoch seconds)."""
+
+    action: str
+    enforcement: Enforcement
+    within: moments.Duration | None = None
+    event: str = "agreement"
+    until: float = math.inf
+    recipients: tuple[str, ...] = ()
+
+    def due(self, event_at: float | None) -> float:
+        """When it is violated if it is not done, given when the event was (None: not yet, or not known)."""
+        if self.within is None or event_at is None:
+            return self.until
+        return min(self.until, self.within.after(event_at))
+
+    def has_deadline(self) -> bool:
+        """Whether it may be done later than what it is a duty of."""
+        return self.within is not None or self.until < math.inf
+
+    def says(self) -> str:
+        """The duty in plain English, after "with the duty to"."""
+        name = self.action.removeprefix(ANODE)
+        whom = f" {' and '.join(self.recipients)}" if self.recipients else ""
+        span = f" within {self.within} of {self.event.replace('-', ' ')}" if self.within else ""
+        if not span and self.event != "agreement":
+            span = f" at {self.event.replace('-', ' ')}"
+        last = f" until {moments.text(self.until)}" if self.until < math.inf else ""
+        return f"{name}{whom}{span}{last}"
+
+
+def read(rule: Rule) -> Duty:
+    """A duty or an obligation. ValueError says what of it can't be tracked."""
+    action = vocabulary.action_name(rule.action)
+    known = vocabulary.ACTIONS.get(action)
+    if known is None or known.duty is None:
+        raise ValueError(f"the duty to {action[:100]} is not one that this node can track")
+    for name in ("refinement", "target", "assignee", "assigner", "unread"):
+        if getattr(rule, name):
+            raise ValueError(f"its {name} can't be tracked")
+    for consequence in rule.consequence:
+        read(consequence)
+    within: moments.Duration | None = None
+    event, until = "agreement", math.inf
+    recipients: tuple[str, ...] = ()
+    for constraint in _flat(rule.constraint):
+        left, how = iri(constraint.left_operand), constraint.operator
+        if constraint.unread:
+            raise ValueError(f"{constraint.unread[0][0][:100]} of ODRL is not evaluated by this node")
+        if left in (vocabulary.DELAY_PERIOD, vocabulary.ELAPSED_TIME) and how in ("lt", "lteq", "eq"):
+            within = moments.duration(one(constraint.right_operand))
+        elif left == vocabulary.DATE_TIME and how in ("lt", "lteq"):
+            until = min(until, moments.instant(one(constraint.right_operand)))
+        elif left == vocabulary.EVENT and how == "eq":
+            event = one(constraint.right_operand).removeprefix(ANODE).removeprefix("anode:")
+            if event not in EVENTS:
+                raise ValueError(f"the event {event[:60]!r} must be one of {', '.join(EVENTS)}")
+        elif left == vocabulary.RECIPIENT and how in ("eq", "isAnyOf", "isAllOf"):
+            recipients = texts(how, constraint.right_operand, "recipient")
+        else:
+            raise ValueError(
+                f"{constraint.left_operand[:100]} {how} is no term of a duty that can be tracked"
+            )
+    return Duty(action, known.duty, within, event, until, recipients)
+
+
+def _flat(constraints: Constraints) -> list[Constraint]:
+    found = []
+    for constraint in constraints:
+        if isinstance(constraint, Constraint):
+            found.append(constraint)
+        elif constraint.operator not in ("and", "andSequence") or not constraint.constraints:
+            raise ValueError(f"{constraint.operator} is no term of a duty that can be tracked")
+        else:
+            found += _flat(constraint.constraints)
+    return found
+
+
+def due(duty: Duty, facts: Facts, found: Performance | None) -> float:
+    """When the duty is violated if it is not done: as stated with how it stands, or by its own terms."""
+    stated = math.inf if found is None else found.due
+    return min(stated, duty.due(facts.agreed_at if duty.event == "agreement" else None))
+
+
+def state(duty: Duty, path: str, facts: Facts) -> Performance | None:
+    """How the duty stands now: pending no longer once it is due; None if that is not known."""
+    found = facts.duties.get(path) or facts.duties.get(duty.action)
+    if found is None or found.state != "pending":
+        return found
+    end = due(duty, facts, found)
+    return Performance("pending" if facts.now < end else "violated", end)
+
+
+def allows(duty: Duty, path: str, *, first: bool, mode: Mode) -> Holds:
+    """Whether the duty lets the answer be yes. `first` says that it comes before, as a permission's does."""
+    if duty.enforcement is Enforcement.AGREED:
+        return lambda _: True
+    first = first or duty.enforcement is Enforcement.PER_REQUEST
+
+    def holds(facts: Facts) -> Truth:
+        found = state(duty, path, facts)
+        if found is None:
+            if mode == "lenient":
+                return True
+            if first:
+                return untold(facts)
+            return facts.now < due(duty, facts, None)
+        if found.state == "violated":
+            return False
+        if found.state == "fulfilled" or mode == "lenient" or not first:
+            return True
+        return True if found.due < math.inf or duty.has_deadline() else None
+
+    return holds
