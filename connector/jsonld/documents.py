@@ -56,7 +56,7 @@ def signed(body: bytes, max_bytes: int, max_depth: int, what: str) -> Any:
     value = loads(body, max_bytes, max_depth, what=what)
     if orjson.dumps(value) != body:  # what is written compactly, as most tokens are, can have none
         try:
-            json.loads(body, object_pairs_hook=_once, parse_int=_unread, parse_float=_unread)
+            json.loads(body, object_pairs_hook=_once)
         except _Repeated as found:
             raise RemoteProtocolError(f"{what} has {found} more than once") from None
     return value
@@ -93,10 +93,6 @@ def _once(members: list[tuple[str, Any]]) -> None:
         if name in names:
             raise _Repeated(repr(name[:100]))
         names.add(name)
-
-
-def _unread(_: str) -> None:
-    """Numbers don't matter there, and Python refuses long ones."""
 
 
 def _not_json(what: str, body: bytes, error: orjson.JSONDecodeError) -> str:

@@ -53,7 +53,7 @@ def parse(token: object) -> Jws:
     signing_input, _, signature = token.rpartition(".")
     first, _, second = signing_input.partition(".")
     header, payload = (_object(part, what) for part, what in ((first, "header"), (second, "payload")))
-    if header.get("alg") not in ALGORITHMS:
+    if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
         raise RemoteProtocolError(
             f"the JWS's alg is {shown(header.get('alg'))}; {', '.join(ALGORITHMS)} are taken"
         )

@@ -44,8 +44,9 @@ class Slow:
         """Have the party present a membership."""
         party.presents = [party.presentation(self.node.did, self.issuer.credential(party.did))]
 
-    def prove(self, party: Party, *types: str, token: str | None = "access") -> "asyncio.Task[None]":
-        return asyncio.create_task(self.node.node.prove(Caller(party.did, token), frozenset(types)))
+    def prove(self, party: Party, *types: str, access: bool = True) -> "asyncio.Task[None]":
+        caller = Caller(party.did, "access" if access else None)
+        return asyncio.create_task(self.node.node.prove(caller, frozenset(types)))
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ async def test_one_question_however_many_wait(slow: Slow) -> None:
 
 
 async def test_whoever_stops_waiting_stops_nobody_else(slow: Slow) -> None:
-    """The request that asked is cancelled: those that wait for the same answer get it, with no new question."""
+    """The request that asked is cancelled: those that wait for the same answer get it, by no new question."""
     party = slow.party()
     first, *others = [slow.prove(party) for _ in range(5)]
     await slow.reached.acquire()
@@ -117,7 +118,7 @@ async def test_requests_without_an_access_token(slow: Slow) -> None:
     party = slow.party()
     asking: list[asyncio.Task[None]] = []
     for _ in range(3):  # one each turn of the loop, so that one comes upon another's question as it ends
-        asking.append(slow.prove(party, token=None))
+        asking.append(slow.prove(party, access=False))
         await asyncio.sleep(0)
     async with asyncio.timeout(5):
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
