@@ -107,18 +107,9 @@ class CredentialIssuer:
             raise RemoteProtocolError(
                 f"credentials: {shown(unknown[0])} is not issued here; these are: {given}"
             )
-        if rows.waiting_of(self._db.read, caller.did) >= _MAX_WAITING:
-            raise Unavailable(f"{_MAX_WAITING} requests of {caller.did} wait here already", retry_after=3600)
         now = self._clock.now()
-        if rows.lately(self._db.read, caller.did, now - _RECENT) >= _MAX_RECENT:
-            raise Unavailable(
-                f"{caller.did} has made {_MAX_RECENT} requests in an hour, or does not take what it gets",
-                retry_after=_RECENT,
-            )
-        if rows.open_ones(self._db.read) >= _MAX_OPEN:
-            raise Unavailable("too many requests wait here", retry_after=_RECENT)
         one = Issuance(self._new_id(), caller.did, message.holder_pid, wanted, "RECEIVED", now, now)
-        await self._save(one)
+        await self._db.write(lambda tx: _taken(tx, one))
         if all(self.kinds[id_].issuable.permits(caller.did) for id_ in wanted):
             self._tasks.run(self.approve(one.pid))
         return one.pid
@@ -295,3 +286,17 @@ class CredentialIssuer:
         said = "; ".join(reasons(answer))[:500]
         problem = f"the credential service of {one.holder} answered {answer.status}{said and f': {said}'}"
         return problem, answer.status in (400, 403, 413, 422)
+
+
+def _taken(tx: Transaction, one: Issuance) -> None:
+    """Keep a request, unless there are too many; asked where it is kept, so that no two are taken for one."""
+    if rows.waiting_of(tx, one.holder) >= _MAX_WAITING:
+        raise Unavailable(f"{_MAX_WAITING} requests of {one.holder} wait here already", retry_after=_RECENT)
+    if rows.lately(tx, one.holder, one.created - _RECENT) >= _MAX_RECENT:
+        raise Unavailable(
+            f"{one.holder} has made {_MAX_RECENT} requests in an hour, or does not take what it gets",
+            retry_after=_RECENT,
+        )
+    if rows.open_ones(tx) >= _MAX_OPEN:
+        raise Unavailable("too many requests wait here", retry_after=_RECENT)
+    rows.save(tx, one)

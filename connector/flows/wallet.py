@@ -175,15 +175,18 @@ class Wallet:
         received = [await self._read(caller, one, request) for one in message.credentials]
 
         def step(tx: Transaction) -> None:
+            held = {one.id: one.issuer for one in rows.held(tx)}
+            if len(held) + len(received) > _MAX_HELD:
+                raise Unavailable(f"this wallet holds {_MAX_HELD} credentials, the most that it takes")
             for one in received:
+                if held.get(one.id, one.issuer) != one.issuer:
+                    raise Denied(f"this wallet holds a credential {shown(one.id)} of another issuer")
                 rows.keep(tx, one)
             if request is not None:
                 rows.save_request(
                     tx, replace(request, status="ISSUED", issuer_pid=message.issuer_pid, changed=now)
                 )
 
-        if len(rows.held(self._db.read)) + len(received) > _MAX_HELD:
-            raise Unavailable(f"this wallet holds {_MAX_HELD} credentials, the most that it takes")
         await self._db.write(step)
         self._held = None
 
@@ -217,8 +220,6 @@ class Wallet:
         one = await self._verifier.verify_jwt(given.payload, older=kind == JWT_11, meaning=False)
         until = None if one.until == float("inf") else one.until
         id_ = str(document["id"]) if isinstance(document.get("id"), str) else self._new_id()
-        if any(held.id == id_ and held.issuer != caller.did for held in rows.held(self._db.read)):
-            raise Denied(f"this wallet holds a credential {shown(id_)} of another issuer")
         pid = request.pid if request is not None else None
         return Held(id_, types[0], one.issuer, kind, given.payload, document, pid, self._now(), until)
 
@@ -226,11 +227,16 @@ class Wallet:
         """Keep an offer until the operator takes it up. Raises Denied: we do not trust who makes it."""
         if not any(caller.did in issuers for issuers in self._trust().issuers.values()):
             raise Denied(f"this participant takes offers of issuers that it trusts; {caller.did} is none")
-        if rows.offers_of(self._db.read, caller.did) >= _MAX_OFFERS:
-            raise Unavailable(f"{_MAX_OFFERS} offers of {caller.did} wait here already", retry_after=3600)
         now = self._now()
         objects = tuple(one.id for one in message.credentials)
-        await self._save(Request(self._new_id(), caller.did, objects, "OFFERED", None, None, now, now))
+        offer = Request(self._new_id(), caller.did, objects, "OFFERED", None, None, now, now)
+
+        def step(tx: Transaction) -> None:
+            if rows.offers_of(tx, caller.did) >= _MAX_OFFERS:
+                raise Unavailable(f"{_MAX_OFFERS} offers of {caller.did} wait here already", retry_after=3600)
+            rows.save_request(tx, offer)
+
+        await self._db.write(step)
 
     # -- asking
 
