@@ -304,9 +304,8 @@ class Credentials(Section):
         "and asked at start for those in require that are missing here. `anode init --join` sets it.",
         examples=["did:web:authority.example"],
     )
-    trusted: dict[str, tuple[Did, ...]] = Field(
+    trusted: dict[str, Annotated[tuple[Did, ...], Field(strict=False)]] = Field(
         default_factory=dict,
-        strict=False,
         description="Other issuers that are believed, by credential type: {MembershipCredential: [did:web:"
         "issuer.example]}. Read again on SIGHUP, as authority, require and present are.",
     )
@@ -331,6 +330,12 @@ class Credentials(Section):
         None,
         description="YAML file that says which credentials this node issues, and to whom.",
         examples=["issuer.yaml"],
+    )
+    resources: dict[str, Annotated[tuple[FilePath, ...], Field(strict=False)]] = Field(
+        default_factory=dict,
+        description="What lies at addresses that credentials name with a digest (relatedResource), each "
+        "version in a file: {https://www.w3.org/ns/credentials/v2: [v2.jsonld]}. For other addresses a "
+        "digest can't be checked, since nothing is fetched.",
     )
     clients: FilePath | None = Field(
         None,

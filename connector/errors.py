@@ -35,6 +35,10 @@ class Untrusted(AnodeError):
     code = "not-authenticated"
 
 
+class Deactivated(Untrusted):
+    """The peer's DID was given up by who controlled it."""
+
+
 class NotFound(AnodeError):
     """No such thing, or not this participant's: the two look alike on purpose (HTTP 404)."""
 

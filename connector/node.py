@@ -5,7 +5,6 @@ transport, a clock and an identity can be handed in, which is how the simulator 
 kits run whole nodes.
 """
 
-import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from connector.dcp.profiles import PROFILES, Deviation, Profile
 from connector.dcp.trust import ANY, Trust
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
-from connector.errors import AnodeError, LocalProtocolError, NotFound, Unavailable
+from connector.errors import InvalidFile, LocalProtocolError, NotFound, Unavailable
 from connector.flows import ids, issuable, negotiate, older_proofs, transfer
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
 from connector.flows.claims import Presentations
-from connector.flows.clock import Clock, pause
+from connector.flows.clock import Clock
 from connector.flows.credentials import Credentials
 from connector.flows.data import DataPlane
 from connector.flows.deliver import Courier
@@ -31,6 +30,7 @@ from connector.flows.events import Events
 from connector.flows.exchange import Conduct, Exchange, Reaction
 from connector.flows.identify import Caller, Identity, SelfIssued
 from connector.flows.issue import CredentialIssuer
+from connector.flows.membership import Membership
 from connector.flows.needs import Needs
 from connector.flows.negotiate import Negotiation, Negotiations
 from connector.flows.older_proofs import OlderProofs
@@ -56,8 +56,7 @@ from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
 from connector.vc import keystore
-
-_log = logging.getLogger(__name__)
+from connector.vc.jose import shown
 
 _FETCH = 10.0
 """Seconds that fetching a status list, or a schema, may take."""
@@ -140,6 +139,7 @@ class Node:
         self.audit = Audit(Path(f"{config.store}.audit.jsonl"), self.clock)
         self.credentials, self.verifier = self._credentials(transport)
         self.presentations, self.wallet, self.issuer = self._claims(transport, new_id)
+        self.membership = None if self.wallet is None else self._membership(self.wallet)
         policies = authoring.load(config.policies)
         self.catalog = Catalog(self.db, self.clock, self.participant, self.address, policies, self._claims_of)
         self.sources = Sources(self.db)
@@ -206,12 +206,14 @@ class Node:
         self.courier.start()
         if self.issuer is not None:
             self.issuer.start()
-        if self.wallet is not None and self.config.credentials.authority is not None:
-            self.tasks.run(self._join(self.wallet, self.config.credentials.authority))
+        if self.membership is not None:
+            self.membership.look()
 
     async def close(self) -> None:
         """Stop. Nothing that was acknowledged or promised is lost: it is in the store."""
         self.events.close()
+        if self.membership is not None:
+            self.membership.close()
         if self.issuer is not None:
             self.issuer.close()
         await self.courier.close()
@@ -231,32 +233,21 @@ class Node:
         Of the settings these count: credentials.authority, trusted, require and present. Raises InvalidFile
         if something is wrong with any of it; then what held before goes on to hold.
         """
-        trust = _trust(self._reread())
+        settings = self._reread()
+        trust = _trust(settings)
         if self.keys is not None:
             self.keys.reload()
         self.trust = trust
         if self.presentations is not None:
             self.presentations.forget()
+        if self.membership is not None:
+            self.membership.authority = settings.credentials.authority
+            self.membership.look()
 
     async def prove(self, caller: Caller, types: frozenset[str] = frozenset()) -> None:
         """See that what policies ask of a caller is known. Raises as `Presentations.ensure`."""
         if self.presentations is not None:
             await self.presentations.ensure(caller, types)
-
-    async def _join(self, wallet: Wallet, authority: str) -> None:
-        """Ask the data space's authority for what everybody needs, until it answers."""
-        delivery, wait = self.config.delivery, self.config.delivery.first_retry
-        while True:
-            try:
-                await wallet.join(authority, self.trust.required)
-            except Unavailable:
-                await pause(self.clock, wait)
-                wait = min(delivery.longest_retry, 2 * wait)
-            except AnodeError as wrong:
-                _log.warning("%s gives this participant no credentials: %s", authority, wrong)
-                return
-            else:
-                return
 
     def _claims_of(self, participant: str) -> Claims:
         return NO_CLAIMS if self.presentations is None else self.presentations.of(participant)
@@ -294,8 +285,15 @@ class Node:
         )
         return presentations, wallet, issuer
 
+    def _membership(self, wallet: Wallet) -> Membership:
+        authority, delivery = self.config.credentials.authority, self.config.delivery
+        made = Membership(wallet, authority, lambda: self.trust.required, self.clock, self.tasks, delivery)
+        wallet.received = made.look
+        return made
+
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
         issuers = self.keys.issuers if self.keys else {}
+        resources = _resources(self.config)
 
         async def fetched(url: str, types: tuple[str, ...], max_bytes: int) -> bytes:
             for accept in types:
@@ -305,7 +303,7 @@ class Node:
                 if answer.status not in (406, 415):
                     break
             if answer.status != 200:
-                raise Unavailable(f"{url} answered {answer.status}")
+                raise Unavailable(f"{shown(url)} answered {answer.status}")
             return answer.body
 
         statuses = Statuses(
@@ -328,11 +326,13 @@ class Node:
             self.clock.now,
             statuses,
             schemas,
+            resources=resources,
             older_proofs=older,
             relationships=not self.profile.has(Deviation.NO_RELATIONSHIPS),
             loose_shape=self.profile.has(Deviation.LOOSE_SHAPE),
         )
-        return Credentials(issuers, workers, self.clock.now, statuses), verifier
+        issuing = Credentials(issuers, workers, self.clock.now, statuses, resources=resources)
+        return issuing, verifier
 
     def did_document(self) -> dict[str, Any]:
         """Our DID document, for `/.well-known/did.json` or the DID's path. Raises NotFound."""
@@ -363,6 +363,17 @@ class Node:
 def _some(own: SelfIssued | None) -> SelfIssued:
     assert own is not None  # noqa: S101  # made just above when no identity was handed in
     return own
+
+
+def _resources(config: Config) -> dict[str, tuple[bytes, ...]]:
+    """What the settings say lies at addresses. Raises InvalidFile."""
+    try:
+        return {
+            url: tuple(path.read_bytes() for path in paths)
+            for url, paths in config.credentials.resources.items()
+        }
+    except OSError as trouble:
+        raise InvalidFile(f"{trouble.filename}: can't be read: {trouble.strerror}") from None
 
 
 def _trust(config: Config) -> Trust:

@@ -4,6 +4,7 @@ YAML 1.2's core scalars only: `true`, `null`, `12`, `1.5` mean what they look li
 and `12:30:45` stay text. Keys are always text. Duplicate keys, aliases, tags and deep nesting are refused.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml when the
 _DEPTH = 64
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\Z")
 _FLOAT = re.compile(r"[-+]?[0-9]+(\.[0-9]+([eE][-+]?[0-9]{1,2})?|[eE][-+]?[0-9]{1,2})\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_/ .:+@=-]*\Z")
+_LINE = 90
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "~": None, "": None}
 
 Where = tuple[str | int, ...]
@@ -138,3 +141,58 @@ def _scalar(event: Any) -> Any:
     if _INTEGER.match(text):
         return int(text)
     return float(text) if _FLOAT.match(text) else text
+
+
+def write(value: Any) -> str:
+    """The YAML text that is read as `value`: mappings with text keys, lists, texts, numbers, booleans."""
+    return "".join(f"{line}\n" for line in _lines(value))
+
+
+def _lines(value: Any) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _entry(f"{_plain(str(key))}:", item)
+    elif isinstance(value, list) and value:
+        for item in value:
+            if isinstance(item, dict) and item:
+                first, *rest = _lines(item)
+                yield f"- {first}"
+                yield from (f"  {line}" for line in rest)
+            else:
+                yield from _entry("-", item)
+    else:
+        yield _inline(value)
+
+
+def _entry(head: str, item: Any) -> Iterator[str]:
+    short = _inline(item)
+    if not isinstance(item, dict | list) or not item or (_flat(item) and len(short) < _LINE):
+        yield f"{head} {short}"
+        return
+    yield head
+    yield from (f"  {line}" for line in _lines(item))
+
+
+def _flat(item: Any) -> bool:
+    return isinstance(item, list) and not any(isinstance(part, dict | list) for part in item)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_plain(str(key))}: {_inline(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    return _plain(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _plain(text: str) -> str:
+    """The text without quotes where that is read as the same text, else in quotes."""
+    reads = _PLAIN.match(text) and ": " not in text and not text.endswith((":", " "))
+    if reads and text not in _WORDS and not _number(text):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
+
+
+def _number(text: str) -> bool:
+    return bool(_INTEGER.match(text) or _FLOAT.match(text))

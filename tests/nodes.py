@@ -56,7 +56,7 @@ def prepare(
     (folder / "policies" / "all.yaml").write_text(yaml.safe_dump(policies or {}))
     (folder / "catalog" / "all.yaml").write_text(yaml.safe_dump({"datasets": datasets or []}))
     values = {
-        "participant": {"did": participant, "name": folder.name},
+        "participant": {"did": participant, "name": folder.name, **overrides.pop("participant", {})},
         "public": {"url": url, "host": "127.0.0.1", "port": port},
         "network": {"reach": "loopback"},
         "management": {"port": 0, "token_file": "management.token"},

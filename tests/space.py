@@ -1,14 +1,14 @@
 """A small data space of whole nodes: an authority that issues credentials, and members that need them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from connector.flows.clock import Clock
+from connector.flows.clock import Clock, Handle
 from connector.node import Parts
 from tests.nodes import Running, running
 
@@ -21,8 +21,27 @@ class Shifted(Clock):
 
     ahead = 0.0
 
+    def __init__(self) -> None:
+        self._timers: list[tuple[float, Handle, Callable[[], None]]] = []
+
     def now(self) -> float:
         return super().now() + self.ahead
+
+    def call_at(self, when: float, call: Callable[[], None]) -> Handle:
+        handle = super().call_at(when, call)
+        self._timers.append((when, handle, call))
+        return handle
+
+    def advance(self, seconds: float) -> None:
+        """Set it forward, and do at once what is due by then."""
+        self.ahead += seconds
+        due = [timer for timer in self._timers if timer[0] <= self.now()]
+        self._timers = [timer for timer in self._timers if timer not in due]
+        for _, handle, call in due:
+            assert isinstance(handle, asyncio.TimerHandle)
+            if not handle.cancelled():
+                handle.cancel()
+                call()
 
 
 async def settled(*nodes: Running) -> None:
@@ -43,13 +62,18 @@ class Space:
     def authority(self) -> Running:
         return self.nodes["authority"]
 
-    async def add(self, name: str, **files: Any) -> Running:
+    async def add(self, name: str, parts: dict[str, Any] | None = None, **files: Any) -> Running:
         """A node more, whose settings under `credentials` are these; it believes the authority."""
         given = {"profile": "strict", **files.pop("credentials", {})}
         if "authority" in self.nodes:
             given = {"authority": self.authority.did, "require": [MEMBER], **given}
         node = await self._stack.enter_async_context(
-            running(self._folder / name, parts=Parts(clock=self.clock), credentials=given, **files)
+            running(
+                self._folder / name,
+                parts=Parts(clock=self.clock, **(parts or {})),
+                credentials=given,
+                **files,
+            )
         )
         self.nodes[name] = node
         await settled(*self.nodes.values())

@@ -48,6 +48,15 @@ def test_defaults(tmp_path: Path) -> None:
     assert (loaded.limits.message_bytes, loaded.limits.json_depth) == (1 << 20, 64)
 
 
+def test_trusted_issuers_are_lists_by_type(tmp_path: Path) -> None:
+    """Issuers are believed for the types that they stand under, one or several."""
+    text = (
+        f"{MINIMAL}credentials: {{trusted: {{Member: ['did:web:a', 'did:web:b'], Repairer: ['did:web:c']}}}}"
+    )
+    trusted = config.load(write(tmp_path, text)).credentials.trusted
+    assert trusted == {"Member": ("did:web:a", "did:web:b"), "Repairer": ("did:web:c",)}
+
+
 def test_every_problem_at_once_with_its_line(tmp_path: Path) -> None:
     """A wrong file is refused with all its mistakes, each with its line and what would do."""
     text = """\
@@ -224,6 +233,17 @@ def test_not_durations(text: object) -> None:
 def fields(model: type[BaseModel]) -> list[tuple[str, str | None]]:
     own = [(name, field.description) for name, field in model.model_fields.items()]
     return own + [field for section in config.sections_of(model).values() for field in fields(section)]
+
+
+def test_lists_by_name(tmp_path: Path) -> None:
+    """Settings that hold a list for each name take it as it is written; files lie beside the settings."""
+    text = (resources.folder("examples") / "anode.yaml").read_text()
+    text = text.replace("#trusted: {}", "trusted: {M: [did:web:a.example, did:web:b.example]}")
+    found = config.load(write(tmp_path, text.replace("#resources: {}", "resources: {'urn:x:y': [a, b]}")))
+    assert found.credentials.trusted == {"M": ("did:web:a.example", "did:web:b.example")}
+    assert found.credentials.resources == {"urn:x:y": (tmp_path / "a", tmp_path / "b")}
+    with pytest.raises(InvalidFile, match="trusted"):
+        config.load(write(tmp_path, text.replace("[did:web:a.example, did:web:b.example]", "[nobody]")))
 
 
 def test_example_documents_every_key() -> None:

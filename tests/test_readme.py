@@ -17,6 +17,7 @@ from tests.served import ROOT, environment, two_free_ports
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 READY = 30.0
+REFUSED = 3
 
 
 def commands(blocks: list[str]) -> list[tuple[str, list[str]]]:
@@ -46,8 +47,8 @@ class Shell:
     environment: dict[str, str]
     jobs: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def run(self, command: str) -> str:
-        """What it prints; it must end well. `&` leaves it running once it has printed a line."""
+    def run(self, command: str, code: int = 0) -> str:
+        """What it prints; it must end with this code. `&` leaves it running once it has printed a line."""
         if command.endswith(" &"):
             return self._start(command.removesuffix(" &"))
         if command.startswith("kill "):
@@ -66,7 +67,7 @@ class Shell:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}"
+        assert done.returncode == code, f"$ {command}\n{done.stdout}"
         return done.stdout
 
     def _start(self, command: str) -> str:
@@ -120,7 +121,16 @@ def test_the_tutorial(shell: Shell) -> None:
     told = commands([tutorial])
     assert len(told) > 10
     for command, said in told:
-        assert_prints(shell.run(command), said, command)
+        refused = any(line.startswith("anode: ") for line in said)
+        assert_prints(shell.run(command, REFUSED if refused else 0), said, command)
+
+
+def test_five_commands_lead_to_a_refusal() -> None:
+    """The policy tutorial leads from an empty file to a refusal with its reason by five commands."""
+    section = README.split("## A policy of your own")[1].split("\n## ")[0]
+    told = commands(re.findall(r"^```console\n(.*?)^```$", section, re.MULTILINE | re.DOTALL))
+    assert [command.split()[0] for command, _ in told] == ["echo", *["anode"] * 4, "kill"]
+    assert told[4][1][-1].startswith("anode: The permission needs a RepairerCredential")
 
 
 @pytest.mark.needs("make")

@@ -73,6 +73,24 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "terminate": ("processes:end_transfer", "End a transfer at once."),
         },
     ),
+    "credential": (
+        "Credentials: what this participant holds and asks for, and what this node issues.",
+        {
+            "list": (
+                "credential:list_all",
+                "List what is held and asked for, what waits here and was issued.",
+            ),
+            "show": ("credential:show", "Show a credential, or how a request stands."),
+            "request": ("credential:request", "Ask an issuer for credentials, or what it gives."),
+            "issue": ("credential:issue", "Issue credentials: what a request asks for, or unasked."),
+            "reject": ("credential:reject", "Refuse a request, and tell its holder why."),
+            "revoke": ("credential:revoke", "Revoke what this node has issued: for ever."),
+            "suspend": ("credential:suspend", "Suspend what this node has issued."),
+            "reinstate": ("credential:reinstate", "Make what was suspended valid again."),
+            "verify": ("credential:verify", "Look at a credential or presentation, check by check."),
+            "drop": ("credential:drop", "Remove a credential from this node's wallet."),
+        },
+    ),
     "key": (
         "The participant's keys.",
         {
@@ -83,12 +101,25 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
             "encrypt": ("key:encrypt", "Encrypt the files of keys that stand there in the clear."),
         },
     ),
+    "policy": (
+        "Policies: whether they are right, what they say, what they decide.",
+        {
+            "check": ("policy:check", "Say whether policies are right: every mistake with its line."),
+            "explain": (
+                "policy:explain",
+                "Say what policies mean, and for each term whether it is enforced or only agreed.",
+            ),
+            "test": ("policy:run_cases", "Run the cases of policies: what must come out, from which facts."),
+            "diff": ("policy:diff", "Say what changes between two versions: who gains and who loses what."),
+            "import": ("policy:import_", "Turn ODRL or Catena-X policies into YAML."),
+        },
+    ),
     "config": (
         "Look at the settings.",
         {
             "check": (
                 "settings:check",
-                "Say whether settings, policies and catalog are right: every mistake with its line.",
+                "Say whether settings, and the files they name, are right: every mistake with its line.",
             ),
             "show": ("settings:show_settings", "Show what holds, and where it is set."),
         },

@@ -22,7 +22,9 @@ import connector
 from connector import resources
 from connector.cli import output
 from connector.cli.api import Api
-from connector.cli.demo_story import Operator, Story, tell
+from connector.cli.demo_cast import Operator, Story
+from connector.cli.demo_space import MEMBER
+from connector.cli.demo_story import Times, tell
 from connector.cli.init import complete
 from connector.cli.output import COMMON, Common, style
 from connector.cli.template import render
@@ -37,8 +39,10 @@ OPERATORS = {
     "recycler": "Recycler",
     "authority": "Market surveillance authority",
 }
-_DISMANTLING_LASTS = 8
-"""Seconds of access from the agreement on: long enough to read, short enough to see it end."""
+ISSUER = "dataspace-authority"
+_TITLES = {**OPERATORS, ISSUER: "Data space authority"}
+_TIMES = Times(lease=8, trust=2)
+"""Long enough to read, short enough to see it end."""
 _PATIENCE = 30.0
 _STOP_WITHIN = 8.0
 
@@ -61,22 +65,24 @@ def demo(
 ) -> int:
     """Watch five operators trade real battery passports, each with a node process of its own.
 
-    It takes some fifteen seconds and leaves nothing behind. Exit code 1 if anything goes otherwise than told.
+    It takes some twenty seconds and leaves nothing behind. Exit code 1 if anything goes otherwise than told.
     """
     began = time.monotonic()
     story = Story(common)
     # SIGTERM as Ctrl-C: so that the nodes are stopped too
     with _on(signal.SIGTERM, _interrupt), _folder(keep) as folder:
-        names = _prepare(folder)
-        with _running(names) as operators:
-            story.cast(operators, time.monotonic() - began)
-            tell(story, operators, folder, _DISMANTLING_LASTS)
+        homes = _prepare(folder)
+        # The authority first: the others ask it for membership as soon as they run.
+        with _running({ISSUER: homes.pop(ISSUER)}) as first, _running(homes) as operators:
+            story.cast(operators, first[ISSUER], time.monotonic() - began)
+            tell(story, operators, first[ISSUER], folder, _TIMES)
     seconds = time.monotonic() - began
     value = {
         "ok": story.ok,
         "seconds": round(seconds, 1),
         "checks": [{"claim": claim, "ok": ok} for claim, ok in story.checks],
         "operators": {o.name: o.did for o in operators.values()},
+        "authority": first[ISSUER].did,
     }
     output.show(common, value, _summary(story, seconds, keep))
     return output.OK if story.ok else output.FAILED
@@ -96,27 +102,36 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 def _prepare(folder: Path) -> dict[str, Path]:
     """The folder of each operator, as `anode init` makes it, with the example's catalog and policies."""
-    ports = _ports(len(OPERATORS))
-    urls = {name: f"http://localhost:{port}" for name, port in zip(OPERATORS, ports, strict=True)}
+    ports = dict(zip(_TITLES, _ports(len(_TITLES)), strict=True))
+    urls = {name: f"http://localhost:{port}" for name, port in ports.items()}
     filled = {f"${{{name.upper().replace('-', '_')}_DID}}": did_for(url) for name, url in urls.items()}
     filled["${PASSPORTS}"] = str(resources.folder("catalog"))
-    filled["${DISMANTLING_LASTS}"] = f"{_DISMANTLING_LASTS} seconds"
+    filled["${DISMANTLING_LASTS}"] = f"{_TIMES.lease} seconds"
     made: dict[str, Path] = {}
-    for (name, title), port in zip(OPERATORS.items(), ports, strict=True):
+    for name, title in _TITLES.items():
         home = made[name] = folder / name
         shutil.copytree(resources.folder("examples") / "dataspace" / name, home)
         for file in home.rglob("*.yaml"):
             file.write_text(_fill(file.read_text(), filled))
         values: dict[str, dict[str, Any]] = {
             "participant": {"did": did_for(urls[name]), "name": title},
-            "public": {"url": urls[name], "port": port},
+            "public": {"url": urls[name], "port": ports[name]},
             "management": {"port": 0},
             "network": {"reach": "loopback"},
             "delivery": {"first_retry": 0.1},
+            "credentials": _credentials(name, did_for(urls[ISSUER])),
         }
         (home / "anode.yaml").write_text(render(values))
         complete(load(home / "anode.yaml"), home / "anode.yaml", [])
     return made
+
+
+def _credentials(name: str, authority: str) -> dict[str, Any]:
+    if name == ISSUER:
+        return {"issue": "issuer.yaml"}
+    settings: dict[str, Any] = {"authority": authority, "require": (MEMBER,), "lifetime": _TIMES.trust}
+    # What it shows whenever it asks, so that it sees what is only for holders of it.
+    return settings | ({"present": ("MarketSurveillanceCredential",)} if name == "authority" else {})
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
@@ -196,7 +211,7 @@ def _ready(processes: Sequence["subprocess.Popen[bytes]"], homes: Sequence[Path]
 
 def _operator(name: str, home: Path, ready: Mapping[str, Any]) -> Operator:
     api = Api(str(ready["management"]), (home / "management.token").read_text().strip())
-    return Operator(name, OPERATORS[name], str(ready["did"]), str(ready["public_url"]), home, api)
+    return Operator(name, _TITLES[name], str(ready["did"]), str(ready["public_url"]), home, api)
 
 
 def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from connector.cli import doctor_credentials as credentials
 from connector.cli import output
 from connector.cli.api import Api
 from connector.cli.output import COMMON, Common, style
@@ -74,8 +75,11 @@ async def _findings(config: Config, common: Common, peer: str | None) -> list[Fi
             lambda: _token(config),
             lambda: _key(config),
             lambda: _files(config),
+            lambda: _said("issuer's files", credentials.files(config)),
             lambda: _space(config),
             lambda: _store(config),
+            lambda: _said("credentials", credentials.held(config)),
+            lambda: _authority(config),
             lambda: _ports(config, running=running),
             lambda: _reachable(config, client, running=running),
             lambda: _did_document(config, client, running=running),
@@ -150,6 +154,14 @@ def _files(config: Config) -> Finding:
     return Finding(
         "policies and catalog", "ok", f"{len(policies)} policies, {len(datasets)} datasets in files"
     )
+
+
+def _said(what: str, look: credentials.Look) -> Finding:
+    return Finding(what, look.verdict, look.detail, look.mend)
+
+
+async def _authority(config: Config) -> Finding:
+    return _said("authority", await credentials.authority(config))
 
 
 def _space(config: Config) -> Finding:

@@ -22,22 +22,32 @@ def check(
     *,
     common: Common = COMMON,
 ) -> int:
-    """Say whether settings, policies and catalog are right: every mistake with its line."""
-    from connector.flows.publish import declared  # here: `config show` needs neither
+    """Say whether settings, and the files they name, are right: every mistake with its line."""
+    from connector.flows import issuable  # here: `config show` needs none of it
+    from connector.flows.publish import declared
     from connector.odrl import authoring
+    from connector.web import tokens
 
     path = file or common.path()
     config = Common(config=path).settings()
     policies = authoring.load(config.policies)
     datasets = declared(config.catalog, policies)
+    issued = issuable.load(config.credentials.issue) if config.credentials.issue is not None else {}
+    clients = (
+        tokens.read_clients(config.credentials.clients) if config.credentials.clients is not None else {}
+    )
     value = {
         "file": str(path),
         "ok": True,
         "did": config.participant.did,
         "policies": sorted(policies),
         "datasets": len(datasets),
+        "issues": sorted(issued),
+        "clients": sorted(clients),
     }
     what = f"{len(policies)} policies, {len(datasets)} datasets in files"
+    what += f"; issues {', '.join(sorted(issued))}" if issued else ""
+    what += f"; {len(clients)} clients of the token service" if clients else ""
     who = f"{config.participant.name}, {config.participant.did}, at {config.public.url}"
     output.show(common, value, f"{path} is right: {who}; {what}")
     return output.OK

@@ -42,6 +42,7 @@ def _node(found: Mapping[str, Any], page: str) -> str:
         f"catalog       {_number(found['datasets'], 'dataset', 'datasets')}, "
         f"{_number(found['policies'], 'policy', 'policies')}",
         *(f"{name:<13} {_counts(found[name])}" for name in ("negotiations", "transfers")),
+        f"credentials   {_credentials(found['credentials'])}",
     ]
     if waiting := found["deliveries"]:
         lines += ["", "on their way:"]
@@ -51,6 +52,14 @@ def _node(found: Mapping[str, Any], page: str) -> str:
         ]
         lines.append(output.table(rows, "pid", "message", "to", "next try", "problem"))
     return "\n".join(lines)
+
+
+def _credentials(counts: Mapping[str, int]) -> str:
+    """Those held, and whatever else is not nothing."""
+    told = {"requested": "asked for", "offered": "offered to us", "waiting": "waiting for our decision"}
+    told["issued"] = "issued"
+    more = (f"{counts[name]} {text}" for name, text in told.items() if counts[name])
+    return ", ".join([f"{counts['held']} held", *more])
 
 
 def _number(number: int, one: str, more: str) -> str:

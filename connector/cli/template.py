@@ -65,16 +65,14 @@ def text(value: Any, field: FieldInfo) -> str:
         return "{" + ", ".join(f"{key}: {text(part, field)}" for key, part in value.items()) + "}"
     if isinstance(value, Path):
         return str(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_plain(one)}" for key, one in value.items()) + "}"
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return _plain(value) if isinstance(value, str) else str(value)
+    return scalar(value) if isinstance(value, str) else str(value)
 
 
-def _plain(value: str) -> str:
+def scalar(value: str) -> str:
     """Text as a YAML scalar: bare where that reads back the same, else quoted."""
     try:
         if value == value.strip() and yamlfile.parse(f"k: {value}\n", "").value == {"k": value}:

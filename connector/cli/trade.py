@@ -39,7 +39,7 @@ def negotiate(
     common: Common = COMMON,
 ) -> int:
     """Ask a peer for a contract about one of its datasets."""
-    api, deadline, tell = Api.of(common), _deadline(timeout), partial(output.note, common)
+    api, deadline, tell = Api.of(common), deadline_of(timeout), partial(output.note, common)
     process = _ask(api, peer, dataset, offer)
     if not wait:
         pid = process["pid"]
@@ -79,7 +79,7 @@ def fetch(
 
     The file appears when it is complete; what has arrived of it before is kept beside it and not read again.
     """
-    api, deadline, began = Api.of(common), _deadline(timeout), time.monotonic()
+    api, deadline, began = Api.of(common), deadline_of(timeout), time.monotonic()
     target, tell = to or Path(_name(dataset)), partial(output.note, common)
     check(target)
     if agreement is None:
@@ -120,7 +120,8 @@ def _ask(api: Api, peer: str, dataset: str, offer: str | None) -> dict[str, Any]
     return process
 
 
-def _deadline(timeout: str) -> float:
+def deadline_of(timeout: str) -> float:
+    """The end of a wait that is given as text, of `time.monotonic`. Usage: it is no duration."""
     with contextlib.suppress(ValueError):
         return time.monotonic() + seconds(float(timeout) if timeout.isdecimal() else timeout)
     raise output.Usage(f"--timeout: {timeout} is not a duration, such as 30s or 10m")

@@ -62,32 +62,35 @@ class Parts:
         service = {"@id": f"{address}#dsp", "@type": "DataService", "endpointURL": address}
         distribution = {"@type": "Distribution", "format": HTTP_PULL, "accessService": service}
         self._before_members = b"]," + inner({"distribution": [distribution]}) + b","
-        self._catalog = b"{" + inner(
+        self._catalog = inner(
             {
-                "@context": [CONTEXT],
                 "@id": f"{address}#catalog",
                 "@type": "Catalog",
                 "participantId": participant,
             }
             | {"service": [service]}
         )
-        self._context = inner({"@context": [CONTEXT]}) + b","
 
-    def dataset(self, dataset_id: str, members: bytes, offers: Sequence[Offered]) -> bytes:
-        """A Dataset by itself."""
-        parts = [b"{", self._context, b'"@id":"']
+    def dataset(
+        self, dataset_id: str, members: bytes, offers: Sequence[Offered], contexts: Sequence[str] = (CONTEXT,)
+    ) -> bytes:
+        """A Dataset by itself. `contexts` are what its offers need."""
+        parts = [b"{", _context(contexts), b'"@id":"']
         self._rest(parts, dataset_id, members, offers)
         return b"".join(parts)
 
-    def catalog(self, datasets: Iterable[tuple[str, bytes, Sequence[Offered]]]) -> bytes:
+    def catalog(
+        self, datasets: Iterable[tuple[str, bytes, Sequence[Offered]]], contexts: Sequence[str] = (CONTEXT,)
+    ) -> bytes:
         """A Catalog of datasets: id, members, offers. Without any there is no `dataset`: the schema."""
-        parts: list[bytes] = [self._catalog]
+        parts: list[bytes] = [b"{", _context(contexts), self._catalog]
+        without = len(parts)
         before = b',"dataset":[{"@id":"'
         for dataset_id, members, offers in datasets:
             parts.append(before)
             self._rest(parts, dataset_id, members, offers)
             before = b',{"@id":"'
-        parts.append(b"]}" if len(parts) > 1 else b"}")
+        parts.append(b"]}" if len(parts) > without else b"}")
         return b"".join(parts)
 
     def _rest(self, parts: list[bytes], dataset_id: str, members: bytes, offers: Sequence[Offered]) -> None:
@@ -100,6 +103,10 @@ class Parts:
             parts += (before, name, mark, offered)
             before = b',{"@id":"'
         parts += (self._before_members, members, b"}")
+
+
+def _context(contexts: Sequence[str]) -> bytes:
+    return inner({"@context": list(contexts)}) + b","
 
 
 def inner(document: Mapping[str, Any]) -> bytes:

@@ -33,12 +33,19 @@ class Message(_Part):
         return {"@context": [CONTEXT], "type": self.kind, **body}
 
 
+class PresentationDefinition(_Part):
+    """What a query may have in place of scopes: the members required by Presentation Exchange 2.1.1."""
+
+    id: Text
+    input_descriptors: list[dict[str, Any]]
+
+
 class PresentationQueryMessage(Message):
     """A verifier asks a credential service for presentations: by scopes."""
 
     kind = "PresentationQueryMessage"
     scope: Annotated[list[Any], Field(max_length=50)] | None = None
-    presentation_definition: dict[str, Any] | None = Field(None, alias="presentationDefinition")
+    presentation_definition: PresentationDefinition | None = Field(None, alias="presentationDefinition")
 
 
 class PresentationResponseMessage(Message):

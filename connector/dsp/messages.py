@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from connector.dsp.process import Process
 from connector.dsp.terms import CONTEXT, Kind, Subject
 from connector.errors import RemoteProtocolError
+from connector.odrl.contexts import contexts_of
 
 Pid = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Url = Annotated[
@@ -41,7 +42,8 @@ class Message(BaseModel):
     def document(self) -> dict[str, Any]:
         """The message as compact JSON, absent members left out."""
         body = self.model_dump(by_alias=True, exclude_none=True, mode="json")
-        return {"@context": [CONTEXT], "@type": self.type, **body}
+        policy = body.get("offer") or body.get("agreement")
+        return {"@context": contexts_of(policy) if policy else [CONTEXT], "@type": self.type, **body}
 
 
 class ContractRequestMessage(Message):

@@ -9,7 +9,7 @@ import base64
 import binascii
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from connector.flows.clock import Clock
 from connector.odrl import canonical
 from connector.odrl.authoring import Authored
 from connector.odrl.compile import Compiled, Decision, compile_policy
+from connector.odrl.contexts import contexts_of
 from connector.odrl.model import Policy, to_document
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import catalog as rows
@@ -41,20 +42,24 @@ class Terms:
     contract: Compiled
     sentence: str
     """What the policy says, in plain English, for this node's operator."""
+    data: Mapping[str, tuple[str, ...]]
+    """Properties, by name, of which a dataset must have one value each to be offered so."""
+    contexts: tuple[str, ...]
+    """The JSON-LD contexts that a document with this offer needs."""
 
     def visible_to(self, participant: str, now: float, claims: Claims) -> bool:
         """Whether the participant sees offers under this policy now.
 
         What the contract wants proved needs no proof yet: the offer is how one learns what to bring.
         """
-        facts = Facts(now, participant, now)
+        facts = Facts(now, participant, now, phase="catalog")
         if not self.contract.possible(facts):
             return False
-        return self.access.decide(facts._replace(claims=claims)).permitted
+        return self.access.decide(facts._replace(action="access", claims=claims)).permitted
 
     def decide(self, participant: str, now: float, claims: Claims) -> Decision:
         """Whether an agreement made now would allow use now."""
-        return self.contract.decide(Facts(now, participant, now, claims=claims))
+        return self.contract.decide(Facts(now, participant, now, claims=claims, phase="negotiation"))
 
     def rules(self) -> dict[str, Any]:
         """The policy's rules as ODRL."""
@@ -137,7 +142,10 @@ class Catalog:
         wanted, window = rows.rarest_first(self._db.read, query.wanted), query.window
         found = rows.page(self._db.read, visible, wanted, window)
         offered = {name: terms.offered for name, terms in self.terms.items()}
-        body = self._parts.catalog((i, members, [offered[p] for p in ps]) for i, members, ps in found.entries)
+        contexts = _contexts(self.terms[name] for name in visible)
+        body = self._parts.catalog(
+            ((i, members, [offered[p] for p in ps]) for i, members, ps in found.entries), contexts
+        )
         first, last = (found.entries[0][0], found.entries[-1][0]) if found.entries else (window.start,) * 2
         if window.backwards:
             page = CatalogPage(body, cursor(last, False), cursor(found.edge, True) if found.edge else None)
@@ -158,7 +166,8 @@ class Catalog:
         :raises NotFound: no such dataset, or none of its offers is for this participant.
         """
         stored, visible = self._find(self._db.read, participant, dataset_id, self._clock.now())
-        return self._parts.dataset(stored.id, stored.members, [terms.offered for terms in visible])
+        contexts = _contexts(visible)
+        return self._parts.dataset(stored.id, stored.members, [terms.offered for terms in visible], contexts)
 
     def require(self, tx: Transaction, participant: str, dataset_id: str, now: float) -> None:
         """Refuse what :meth:`dataset` would not show."""
@@ -204,6 +213,11 @@ class Catalog:
         return [name for name, terms in self.terms.items() if terms.visible_to(participant, now, claims)]
 
 
+def _contexts(terms: Iterable[Terms]) -> tuple[str, ...]:
+    """What all of them need: Catena-X's context comes with the protocol's."""
+    return max((t.contexts for t in terms), key=len, default=tuple(contexts_of(None)))
+
+
 def _terms(name: str, authored: Authored) -> Terms:
     policy = authored.contract
     digest = canonical.digest(policy)
@@ -212,9 +226,11 @@ def _terms(name: str, authored: Authored) -> Terms:
         policy,
         digest,
         dcat.offered(policy, digest),
-        compile_policy(authored.access),
+        compile_policy(authored.access, "access"),
         compile_policy(policy),
         authored.sentence,
+        authored.data,
+        tuple(contexts_of(to_document(policy))),
     )
 
 

@@ -6,7 +6,7 @@ policies in play name. What it presents of issuers that we believe is verified w
 that does not hold, and none of it counts. What others have issued is not even looked at, since anybody can
 issue anything. Then it is kept: a later request costs a look into memory. Kept or not, a credential counts
 only until it ends, and only while its issuer's status list, fetched anew when our copy is too old, says
-nothing against it.
+nothing against it. What was proved stays so: a later request that lets us read less takes nothing back.
 
 A participant chooses where we ask it and what comes back. So a failure is remembered for seconds, what waits
 is limited for each host, and of what was presented we keep what was asked for and nothing else.
@@ -216,9 +216,8 @@ class Presentations:
         return await asyncio.shield(task), True
 
     async def _ask(self, caller: Caller, types: frozenset[str]) -> _Kept:
-        now = self._now()
         try:
-            found = await self._presented(caller, types)
+            return await self._renewed(caller, types)
         except AnodeError as trouble:
             self._failures.pop(caller.did, None)
             self._failures[caller.did] = (trouble, self._now() + _FAILURE_LIFETIME)
@@ -229,17 +228,40 @@ class Presentations:
             # Here and not when the task's callbacks run: who finds it ended and not to its liking would ask
             # for it for ever, since to wait for what has ended gives nobody else a turn.
             del self._under_way[caller.did]
-        ends = min([now + self._lifetime, *(one.until for one in found if one.until > _FOREIGN)])
-        kept = _Kept(types, tuple(found), ends, now, hash(caller.token))
-        stored = rows.presented_by(self._db.read, caller.did)
+
+    async def _renewed(self, caller: Caller, types: frozenset[str]) -> _Kept:
+        now = self._now()
+        found = await self._presented(caller, types)
+        before = self._proved_before(caller.did, [one for one in found if one.until > _FOREIGN])
+        types |= {type_ for one in before for type_ in self._types(one.document)}
+        credentials = (*found, *before)
         # What was not verified stays in memory, and of strangers nothing else is there.
-        worth = tuple(one for one in kept.credentials if one.until > _FOREIGN)
+        worth = tuple(one for one in credentials if one.until > _FOREIGN)
+        ends = min([now + self._lifetime, *(one.until for one in worth)])
+        kept = _Kept(types, credentials, ends, now, hash(caller.token))
+        stored = rows.presented_by(self._db.read, caller.did)
         if (worth or stored) and (stored is None or (stored.asked, stored.credentials) != (types, worth)):
             await self._db.write(
                 lambda tx: rows.keep_presented(tx, caller.did, rows.Stored(types, worth, now))
             )
         self._keep(caller.did, kept)
         return kept
+
+    def _proved_before(self, participant: str, found: list[rows.Presented]) -> list[rows.Presented]:
+        """What it presented earlier, when it was asked for that, and which nothing newer replaces."""
+        kept, now = self._known(participant), self._now()
+        if kept is None:
+            return []
+        newer = frozenset().union(*(self._types(one.document) for one in found))
+        return [
+            one
+            for one in kept.credentials
+            if one.until > now and (types := self._types(one.document)) & kept.asked and not types & newer
+        ]
+
+    def _types(self, document: Mapping[str, Any]) -> frozenset[str]:
+        found = frozenset(self._profile.plain_type(type_) for type_ in model.types(document))
+        return found - {"VerifiableCredential"}
 
     async def _presented(self, caller: Caller, types: frozenset[str]) -> list[rows.Presented]:
         document = await self._resolver.resolve(caller.did)
@@ -301,7 +323,7 @@ class Presentations:
                 raise Untrusted(
                     f"{caller.did} has sent a presentation that {shown(made.holder)} made; it must be its own"
                 )
-            entries += made.entries
+            entries += model.credentials(made.document)
             if len(entries) > messages.MAX_CREDENTIALS:
                 raise RemoteProtocolError(f"more than {messages.MAX_CREDENTIALS} credentials are presented")
         return [await self._credential(caller, types, entry) for entry in entries]
@@ -341,16 +363,13 @@ class Presentations:
         refused: dict[str, str] = {}
         settled = math.inf
         for issuer, document, until in kept.credentials:
-            types = [self._profile.plain_type(type_) for type_ in model.types(document)]
             why = None
             try:
                 settled = min(settled, await self._verifier.check_status(document, issuer))
             except (Untrusted, RemoteProtocolError) as wrong:
                 why = str(wrong)
                 settled = min(settled, now + self._lifetime)
-            for type_ in types:
-                if type_ == "VerifiableCredential":
-                    continue
+            for type_ in self._types(document):
                 if why is None and issuer in trust.of(type_) and until > _FOREIGN:
                     claim = Claim(type_, issuer, _subject(document), until)
                     held.setdefault(type_, []).append(claim)

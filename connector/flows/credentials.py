@@ -9,6 +9,7 @@ from typing import Any
 from connector.errors import NotFound, RemoteProtocolError
 from connector.flows import ids
 from connector.flows.clock import iso
+from connector.flows.remembered import Remembered
 from connector.flows.signing import signed
 from connector.flows.status import Statuses
 from connector.flows.verify import hashes
@@ -23,6 +24,8 @@ from connector.vc.signers import InMemory, Signer
 
 MANDATORY = ("issuer", "validFrom", "validUntil", "issuanceDate", "expirationDate", "credentialStatus")
 """What a selective disclosure always shows, if nobody says otherwise: nobody shall hide that it has ended."""
+LIST_LIFETIME = 60.0
+"""Seconds that a signed status list of ours is handed out unchanged."""
 DATA_INTEGRITY = "https://w3id.org/security/data-integrity/v2"
 
 
@@ -67,6 +70,14 @@ class Credentials:
         self.statuses = statuses
         self._now = now
         self._resources = resources or {}
+        self._lists: Remembered[Any] = Remembered(
+            now,
+            lambda found: len(str(found)),
+            lifetime=LIST_LIFETIME,
+            failure_lifetime=1.0,
+            capacity=64,
+            fetches=16,
+        )
 
     def issuer(self, name: str, cryptosuite: str) -> tuple[Issuer, Suite]:
         """The issuer called `name`, and the suite if its key can sign under it. Raises NotFound."""
@@ -120,9 +131,15 @@ class Credentials:
         return await self._secured(issuer, suite, document, "assertionMethod", pointers)
 
     async def status_list(self, name: str) -> dict[str, Any]:
-        """A status list of ours, with a proof. Raises NotFound."""
+        """A status list of ours, with a proof. Raises NotFound.
+
+        Anybody may ask for it, so it is signed anew only once it is changed, or a minute old.
+        """
         by, document = self.statuses.credential(name)
-        issuer = self.issuers[by]
+        make = partial(self._list, self.issuers[by], document)
+        return dict((await self._lists.get((name, "proof", _bits(document)), make))[0])
+
+    async def _list(self, issuer: Issuer, document: dict[str, Any]) -> dict[str, Any]:
         suite = next((s for s in issuer.suites if s.form == "rdfc"), None)
         if suite is None:
             raise NotFound("the list's issuer makes no proofs: ask for application/vc+jwt")
@@ -138,7 +155,9 @@ class Credentials:
         by, document = self.statuses.credential(name)
         issuer = self.issuers[by]
         older = older or model.version(document) == "1.1"
-        return await _jwt(issuer, document, older=older), "application/jwt" if older else "application/vc+jwt"
+        form = "application/jwt" if older else "application/vc+jwt"
+        make = partial(_jwt, issuer, document, older=older)
+        return (await self._lists.get((name, form, _bits(document)), make))[0], form
 
     async def _secured(
         self, issuer: Issuer, suite: Suite, document: dict[str, Any], purpose: str, pointers: Sequence[str]
@@ -210,3 +229,7 @@ async def _jwt(issuer: Issuer, document: dict[str, Any], *, older: bool) -> str:
     else:
         make = partial(envelope.credential_jwt, document, issuer.signer, issuer.method)
     return await signed(issuer.signer, make)
+
+
+def _bits(listed: Mapping[str, Any]) -> str:
+    return str(listed["credentialSubject"]["encodedList"])

@@ -22,6 +22,7 @@ from connector.flows.clock import Clock, Handle
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
 from connector.odrl.compile import Compiled, Decision
+from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import Facts
 from connector.store import access
 from connector.store import processes as rows
@@ -112,7 +113,7 @@ class DataPlane:
 
     async def _decide(self, grant: Grant, now: float) -> Decision:
         """The policy's word on what is known now. Raises Denied: a credential that all need is gone."""
-        facts = Facts(now, grant.participant, grant.agreed)
+        facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
         if self._proofs_matter(grant):
             assert self._presentations is not None  # noqa: S101  # just asked
             claims = await self._presentations.current(grant.participant, grant.policy.credentials)
@@ -212,12 +213,10 @@ class DataPlane:
         if agreement is None or process.pid in self._watched:
             return
         policy = self._policies.of(agreement)
-        facts = Facts(self._clock.now(), agreement.participant, agreement.agreed)
-        moment = policy.next_change(facts)
-        if moment is None and policy.possible(facts):  # what was proved is looked at with each request
-            return
-        when = facts.now if moment is None else moment
-        self._watched[process.pid] = self._clock.call_at(when, lambda: self._moment(process))
+        facts = Facts(self._clock.now(), agreement.participant, agreement.agreed, phase="transfer")
+        moment = policy.ends(facts)  # what was proved, told or counted is looked at with each request
+        if moment is not None:
+            self._watched[process.pid] = self._clock.call_at(moment, lambda: self._moment(process))
 
     def _moment(self, process: Process) -> None:
         """The policy may say something else from now on."""
@@ -228,10 +227,12 @@ class DataPlane:
         now = self._clock.now()
         if agreement is not None:
             policy = self._policies.of(agreement)
-            facts = Facts(now, agreement.participant, agreement.agreed)
+            facts = Facts(now, agreement.participant, agreement.agreed, phase="transfer")
             if policy.possible(facts):
                 self.watch(process)
                 return
+            if self._presentations is not None:
+                facts = facts._replace(claims=self._presentations.of(agreement.participant))
             decision = policy.decide(facts)
             reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
         else:

@@ -103,6 +103,10 @@ class SelfIssued:
         key = self._key()
         return await signed(key.signer, partial(jose.sign, _HEADER, claims, key))
 
+    def renew_access(self) -> None:
+        """What our access tokens open has changed: new ones from now on, so that peers look again."""
+        self._access.clear()
+
     async def access_token(self, bearer: str, scopes_: Sequence[str]) -> str:
         """An access token of ours for these scopes, which only the participant `bearer` can use."""
         claims, key = self_issued.access_claims(self.did, bearer, scopes_, self._clock()), self._key()

@@ -5,6 +5,7 @@ MembershipCredential:
   to: everyone             # or a list of DIDs; whoever else asks waits for `anode credential issue`
   lasts: 365 days
   formats: [vc11-sl2021/jwt, vc20-bssl/jwt]
+  status: [revocation, suspension]
   claims: {memberOf: Battery data space}
   about: Members of the battery data space
 ```
@@ -26,13 +27,19 @@ from connector.flows.clock import iso
 from connector.vc import credential as model
 
 Format = Literal["vc11-sl2021/jwt", "vc20-bssl/jwt"]
+Purpose = Literal["revocation", "suspension"]
 Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:\S+$", max_length=512)]
 _FIRST: Format = "vc11-sl2021/jwt"
-_RESERVED = {"id", "type", "@id", "@type", "@context"}
+RESERVED = frozenset({"id", "type", "@id", "@type", "@context"})
+"""What no claim can be called: it would say who the holder is."""
 
 
 def _listed(value: object) -> object:
     return value if isinstance(value, list) or value == "everyone" else [value]
+
+
+def _both() -> list[Purpose]:
+    return ["revocation", "suspension"]
 
 
 class Issuable(BaseModel):
@@ -47,6 +54,10 @@ class Issuable(BaseModel):
     lasts: Duration = Field(365 * 86_400.0, description="How long a credential is valid.")
     formats: Annotated[list[Format], Field(min_length=1, max_length=2)] = Field(
         default_factory=lambda: [_FIRST], description="The data models it is given in."
+    )
+    status: Annotated[list[Purpose], Field(min_length=1, max_length=2)] = Field(
+        default_factory=_both,
+        description="What can be said of it later. Some peers read one entry only: then say revocation.",
     )
     claims: dict[str, Any] = Field(
         default_factory=dict, description="What the credential says of each holder, besides its DID."
@@ -150,7 +161,7 @@ def _checked(
             path = (type_, *error["loc"])
             yield f"{document.place(*path)}: {'.'.join(map(str, path))}: {error['msg']}"
         return
-    for name in _RESERVED & one.claims.keys():
+    for name in RESERVED & one.claims.keys():
         yield f"{document.place(type_, 'claims', name)}: a claim can't be called {name}"
 
 

@@ -5,6 +5,8 @@ is acknowledged; so is what is to be delivered, which is tried until its holder 
 deliveries has passed. A credential can be revoked from the moment on that it is signed.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,7 +27,7 @@ from connector.errors import AnodeError, LocalProtocolError, NotFound, RemotePro
 from connector.flows.clock import Clock, Handle
 from connector.flows.credentials import Credentials
 from connector.flows.identify import Caller, SelfIssued
-from connector.flows.issuable import Issuable, Kind, kinds
+from connector.flows.issuable import RESERVED, Issuable, Kind, kinds
 from connector.flows.peers import reasons
 from connector.flows.tasks import Tasks
 from connector.peers.client import Transport
@@ -71,7 +73,7 @@ class CredentialIssuer:
         self._db, self._clock, self._tasks, self._new_id = db, clock, tasks, new_id
         self._delivery, self._profile = delivery, profile
         self._timers: dict[str, Handle] = {}
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, asyncio.Event] = {}
 
     def start(self) -> None:
         """Take up what an earlier run has not delivered."""
@@ -139,13 +141,27 @@ class CredentialIssuer:
         return await self._put(replace(one, status="REJECTED", reason=reason), message, [])
 
     async def give(self, holder: str, types: Sequence[str], claims: Mapping[str, Any]) -> Issuance:
-        """Issue credentials that nobody has asked for, and bring them to the holder. Raises NotFound."""
+        """Issue credentials that nobody has asked for, and bring them to the holder.
+
+        A request of the holder for just these that waits is approved instead. Raises NotFound (no such type,
+        or no such participant), LocalProtocolError (a claim that can't be made).
+        """
         wanted = [self._kind(type_) for type_ in types]
+        for one in rows.waiting(self._db.read, holder):
+            if {self.kinds[id_].type for id_ in one.objects if id_ in self.kinds} == set(types):
+                return await self.approve(one.pid, claims)
         await self._resolver.resolve(holder)  # before anything is signed: is there such a participant?
         signed = [await self._signed(kind, holder, claims) for kind in wanted]
         now = self._clock.now()
         ids = tuple(kind.id for kind in wanted)
         return await self._decide(Issuance(self._new_id(), holder, None, ids, "RECEIVED", now, now), signed)
+
+    def find(self, pid: str) -> Issuance:
+        """A request. Raises NotFound."""
+        one = rows.find(self._db.read, pid)
+        if one is None:
+            raise NotFound(f"nobody has made a request {shown(pid)} here")
+        return one
 
     def requests(self) -> list[Issuance]:
         """Requests, newest first, decided or not."""
@@ -155,17 +171,25 @@ class CredentialIssuer:
         """What was issued, newest first: to all, or to one holder."""
         return rows.all_issued(self._db.read, holder)
 
+    def find_issued(self, id_: str) -> Issued:
+        """A credential that was issued. Raises NotFound."""
+        one = rows.issued(self._db.read, id_)
+        if one is None:
+            raise NotFound(f"this node has issued no credential {shown(id_)}")
+        return one
+
     async def set_state(self, id_: str, state: rows.State) -> Issued:
         """Revoke or suspend a credential, or make it valid again after it was suspended.
 
         Raises NotFound; LocalProtocolError: it was revoked, which can't be undone.
         """
-        one = rows.issued(self._db.read, id_)
-        if one is None:
-            raise NotFound(f"this node has issued no credential {shown(id_)}")
+        one = self.find_issued(id_)
         if one.state == "revoked" and state != "revoked":
             raise LocalProtocolError(f"{id_} was revoked; that can't be undone: issue a new one")
-        for entry in model.statuses(one.document):
+        entries = model.statuses(one.document)
+        if state == "suspended" and not any(entry["statusPurpose"] == "suspension" for entry in entries):
+            raise LocalProtocolError(f"{id_} can only be revoked: it has no status for suspension")
+        for entry in entries:
             is_set = state == {"revocation": "revoked", "suspension": "suspended"}[entry["statusPurpose"]]
             await self._credentials.statuses.set(entry, value=is_set)
         changed = one._replace(state=state)
@@ -178,13 +202,12 @@ class CredentialIssuer:
         for kind in self.kinds.values():
             if kind.type == type_:
                 return kind
-        given = ", ".join(sorted({kind.type for kind in self.kinds.values()})) or "none"
-        raise NotFound(f"this node issues no {shown(type_)}; it issues: {given}")
+        given = ", ".join(sorted({kind.type for kind in self.kinds.values()}))
+        mend = f"it issues: {given}" if given else "it issues none: credentials.issue names the file for that"
+        raise NotFound(f"this node issues no {shown(type_)}; {mend}")
 
     def _undecided(self, pid: str) -> Issuance:
-        one = rows.find(self._db.read, pid)
-        if one is None:
-            raise NotFound(f"there is no request {shown(pid)} here")
+        one = self.find(pid)
         if one.status != "RECEIVED":
             raise LocalProtocolError(f"the request {pid} is decided: {one.status}")
         missing = [id_ for id_ in one.objects if id_ not in self.kinds]
@@ -195,9 +218,11 @@ class CredentialIssuer:
     async def _signed(
         self, kind: Kind, holder: str, claims: Mapping[str, Any]
     ) -> tuple[Issued, CredentialContainer]:
+        if reserved := sorted(RESERVED & claims.keys()):
+            raise LocalProtocolError(f"a claim can't be called {reserved[0]}: that is not for anybody to say")
         now = self._clock.now()
         document = kind.document(self._new_id(), self._identity.did, holder, claims, now)
-        document = await self._credentials.statuses.assigned(self._key, document)
+        document = await self._credentials.statuses.assigned(self._key, document, kind.issuable.status)
         token = await self._credentials.issue_jwt(self._key, document, meaning=False)
         until = now + kind.issuable.lasts
         record = Issued(document["id"], kind.type, holder, kind.format, document, now, until, "valid")
@@ -242,17 +267,29 @@ class CredentialIssuer:
             return
         self._timers.pop(pid, None)
         if pid not in self._under_way:
-            self._under_way.add(pid)
+            self._under_way[pid] = asyncio.Event()
             self._tasks.run(self._deliver(pid))
+
+    async def attempted(self, pid: str, patience: float) -> Issuance:
+        """A request once its message was tried to be delivered, or after so many seconds. Raises NotFound."""
+        if (event := self._under_way.get(pid)) is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), patience)
+        return self.find(pid)
 
     async def _deliver(self, pid: str) -> None:
         try:
-            one = rows.find(self._db.read, pid)
-            if one is None or one.message is None:
-                return
-            problem, final = await self._attempt(one)
+            await self._try(pid)
         finally:
-            self._under_way.discard(pid)
+            self._under_way.pop(pid).set()
+        if (one := rows.find(self._db.read, pid)) is not None and one.message is not None:
+            self._wake(pid, one.next_try)
+
+    async def _try(self, pid: str) -> None:
+        one = rows.find(self._db.read, pid)
+        if one is None or one.message is None:
+            return
+        problem, final = await self._attempt(one)
         now = self._clock.now()
         if problem is None:
             await self._save(replace(one, message=None, problem=None, attempts=one.attempts + 1))
@@ -262,7 +299,6 @@ class CredentialIssuer:
             return
         pause = min(self._delivery.longest_retry, self._delivery.first_retry * 2**one.attempts)
         await self._save(replace(one, problem=problem, attempts=one.attempts + 1, next_try=now + pause))
-        self._wake(pid, now + pause)
 
     async def _attempt(self, one: Issuance) -> tuple[str | None, bool]:
         """Why a message could not be delivered (None: it was), and whether it never will be."""
@@ -290,7 +326,7 @@ class CredentialIssuer:
 
 def _taken(tx: Transaction, one: Issuance) -> None:
     """Keep a request, unless there are too many; asked where it is kept, so that no two are taken for one."""
-    if rows.waiting_of(tx, one.holder) >= _MAX_WAITING:
+    if len(rows.waiting(tx, one.holder)) >= _MAX_WAITING:
         raise Unavailable(f"{_MAX_WAITING} requests of {one.holder} wait here already", retry_after=_RECENT)
     if rows.lately(tx, one.holder, one.created - _RECENT) >= _MAX_RECENT:
         raise Unavailable(

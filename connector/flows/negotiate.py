@@ -255,7 +255,7 @@ def policy_reaction(catalog: Catalog) -> Reaction:
         claims = catalog.claims(process.participant)
         if process.details.get("by_hand") == process.details["digest"] and catalog.has(tx, dataset):
             policy, _ = _read(process.details["offer"], "Offer")
-            facts = Facts(now, process.participant, now, claims=claims)
+            facts = Facts(now, process.participant, now, claims=claims, phase="negotiation")
             return _agreed_or_ended(compile_policy(policy).decide(facts))
         try:
             offers = catalog.offers(tx, process.participant, dataset, now)

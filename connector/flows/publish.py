@@ -5,7 +5,7 @@ A file is published as a whole: what it no longer declares is withdrawn. An unch
 
 import difflib
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from connector import yamlfile
 from connector.dcat import model as dcat
 from connector.errors import InvalidFile, NotFound
-from connector.flows.catalog import Catalog
+from connector.flows.catalog import Catalog, Terms
 from connector.flows.clock import Clock
 from connector.flows.sources import Sources
+from connector.odrl.authoring import Authored
 from connector.store import catalog as rows
 from connector.store.catalog import Stored
 from connector.store.database import Database, Transaction
@@ -28,6 +29,7 @@ URI = r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$"
 Uri = Annotated[str, StringConstraints(pattern=URI, max_length=1000)]
 # The length apart: a counted repetition of \w takes a quarter of a second to compile.
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.:/#-]+$", max_length=200)]
+Policies = Mapping[str, Authored] | Mapping[str, Terms]
 API = "api"
 """Origin of datasets that were published through the management API."""
 
@@ -156,12 +158,14 @@ class Publisher:
         self._sources.changed()
 
     def _digest(self, path: Path) -> str:
-        """Of the file and of what its meaning depends on: the names of the policies."""
-        known = ",".join(sorted(self._catalog.terms))
+        """Of the file and of what its meaning depends on: the policies, and which data each is for."""
+        known = repr(
+            sorted((name, sorted(terms.data.items())) for name, terms in self._catalog.terms.items())
+        )
         return hashlib.sha256(path.read_bytes() + known.encode()).hexdigest()
 
 
-def declared(paths: Iterable[Path], policies: Collection[str]) -> list[Dataset]:
+def declared(paths: Iterable[Path], policies: Policies) -> list[Dataset]:
     """What all catalog files below these paths declare, checked as at a start.
 
     :raises InvalidFile: with every fault of every file.
@@ -178,15 +182,23 @@ def declared(paths: Iterable[Path], policies: Collection[str]) -> list[Dataset]:
     return found
 
 
-def _declared(path: Path, policies: Collection[str]) -> list[tuple[Dataset, Stored]]:
+def _declared(path: Path, policies: Policies) -> list[tuple[Dataset, Stored]]:
     datasets = read_file(path)
     for dataset in datasets:
         _check_policies(dataset, policies, path)
     return [(dataset, _stored(dataset, path.parent, str(path))) for dataset in datasets]
 
 
-def _check_policies(dataset: Dataset, policies: Collection[str], path: Path | None = None) -> None:
+def _check_policies(dataset: Dataset, policies: Policies, path: Path | None = None) -> None:
     for name in dataset.offers:
+        for property_, values in policies[name].data.items() if name in policies else ():
+            if (found := dataset.properties.get(property_)) not in values:
+                has = f"has {found}" if found else "has none"
+                what = (
+                    f'Dataset {dataset.id} can\'t be offered under policy "{name}": that is for data whose '
+                    f"{property_} is {' or '.join(values)}, and this {has}."
+                )
+                raise NotFound(what) if path is None else InvalidFile(f"{path}: {what}")
         if name not in policies:
             near = difflib.get_close_matches(name, policies, 1)
             hint = f' Did you mean "{near[0]}"?' if near else f" There are: {', '.join(policies) or 'none'}."

@@ -49,50 +49,43 @@ class Remembered(Generic[T]):
         self._fetches = fetches
         self._kept: dict[Hashable, _Kept[T]] = {}
         self._bytes = 0
-        self._under_way: dict[Hashable, asyncio.Task[T | AnodeError]] = {}
+        self._under_way: dict[Hashable, asyncio.Task[_Kept[T]]] = {}
 
-    async def get(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
-        """The thing under `key`; `fetch` gets it, if it must be. Raises what that raised, for a while."""
+    async def get(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> tuple[T, float]:
+        """The thing under `key`, and until when it is kept; `fetch` gets it, if it must be.
+
+        Raises what that raised, for a while.
+        """
         kept = self._kept.get(key)
         if kept is None or self._now() >= kept.ends:
-            found = await self._outcome(key, fetch)
-        else:
-            found = kept.found
-        if isinstance(found, AnodeError):
-            raise type(found)(*found.reasons)
-        return found
+            kept = await self._outcome(key, fetch)
+        if isinstance(kept.found, AnodeError):
+            raise type(kept.found)(*kept.found.reasons)
+        return kept.found, kept.ends
 
-    def until(self, key: Hashable) -> float:
-        """When the thing under `key` will be fetched anew."""
-        kept = self._kept.get(key)
-        return self._now() if kept is None else kept.ends
-
-    async def _outcome(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T | AnodeError:
+    async def _outcome(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> _Kept[T]:
         task = self._under_way.get(key)
         if task is None:
             if len(self._under_way) >= self._fetches:
-                return Unavailable("this node is fetching too much at the moment", retry_after=1)
+                busy = Unavailable("this node is fetching too much at the moment", retry_after=1)
+                return _Kept(busy, self._now(), 0)
             task = self._under_way[key] = asyncio.create_task(self._fetched(key, fetch))
         return await asyncio.shield(task)
 
-    async def _fetched(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T | AnodeError:
-        found: T | AnodeError
+    async def _fetched(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> _Kept[T]:
         try:
             found = await fetch()
+            kept = _Kept(found, self._now() + self._lifetime, self._size(found))
         except AnodeError as wrong:
-            found = wrong
+            kept = _Kept(wrong, self._now() + self._failure_lifetime, 0)
         finally:
             del self._under_way[key]
-        if isinstance(found, AnodeError):
-            kept: _Kept[T] = _Kept(found, self._now() + self._failure_lifetime, 0)
-        else:
-            kept = _Kept(found, self._now() + self._lifetime, self._size(found))
         self._forget(key)
         self._kept[key] = kept
         self._bytes += kept.size
         while len(self._kept) > self._capacity or self._bytes > _MAX_BYTES:
             self._forget(next(iter(self._kept)))
-        return found
+        return kept
 
     def _forget(self, key: Hashable) -> None:
         if key in self._kept:

@@ -69,7 +69,8 @@ class Schemas:
                     f"{', '.join(TYPES)} are"
                 )
             url = entry["id"]
-            found = await self._found.get((url, kind == CREDENTIAL), partial(self._read, url, kind, verify))
+            read = partial(self._read, url, kind, verify)
+            found, _ = await self._found.get((url, kind == CREDENTIAL), read)
             check_digests(entry, (found.body,), f"the schema {shown(url)}")
             whole = {key: value for key, value in document.items() if key != "proof"}
             values = model.subjects(document) if kind == _OF_SUBJECT else [whole]

@@ -5,7 +5,7 @@ drawn at random, so that neither an index nor a list's growth tells how many cre
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -71,8 +71,12 @@ class Statuses:
             fetches=fetches,
         )
 
-    async def assigned(self, issuer: str, document: dict[str, Any]) -> dict[str, Any]:
-        """The document with an entry for each purpose. One that has any is left as it is.
+    async def assigned(
+        self, issuer: str, document: dict[str, Any], purposes: Sequence[str] = PURPOSES
+    ) -> dict[str, Any]:
+        """The document with an entry for each purpose, or with the entry if there is one purpose.
+
+        One that has any is left as it is.
 
         Entries are of Bitstring Status List for data model 2.0, of StatusList2021 (and its context) for 1.1.
         """
@@ -82,7 +86,7 @@ class Statuses:
         if found == "1.1" and CONTEXT_2021 not in model.contexts(document):
             document = {**document, "@context": [*model.contexts(document), CONTEXT_2021]}
         entries = []
-        for purpose in PURPOSES:
+        for purpose in purposes:
             series = f"{issuer}-{purpose}{_SUFFIXES[found]}"
             row, index = await self._db.write(partial(_give, series=series, now=self._now()))
             url = self.url(row.series, row.number)
@@ -95,7 +99,7 @@ class Statuses:
                     "statusListCredential": url,
                 }
             )
-        return {**document, "credentialStatus": entries}
+        return {**document, "credentialStatus": entries if len(entries) > 1 else entries[0]}
 
     def url(self, series: str, number: int) -> str:
         """Where a list of ours is found."""
@@ -166,8 +170,7 @@ class Statuses:
                 raise Untrusted(*missing.reasons) from None
             name, purpose, _ = _parts(row.series)
             return StatusList(self._issuers[name], (purpose,), row.bits), self._now()
-        key = (entry.url, entry.kind)
-        return await self._lists.get(key, partial(self._read, entry, verify)), self._lists.until(key)
+        return await self._lists.get((entry.url, entry.kind), partial(self._read, entry, verify))
 
     async def _read(self, entry: Entry, verify: Verify) -> StatusList:
         try:

@@ -190,7 +190,7 @@ def policy_reaction(policies: Policies, claims: Callable[[str], Claims] = lambda
         if agreement is None:
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
         proved = claims(agreement.participant)
-        facts = Facts(now, agreement.participant, agreement.agreed, claims=proved)
+        facts = Facts(now, agreement.participant, agreement.agreed, claims=proved, phase="transfer")
         decision = policies.of(agreement).decide(facts)
         if decision.permitted:
             return Move(Kind.START)

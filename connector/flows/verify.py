@@ -4,6 +4,7 @@ Each document is checked for its shape, its keys are resolved, its costly part i
 be killed (`connector.flows.workers`), and the signature is checked here.
 """
 
+import copy
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -71,13 +72,8 @@ class Presented:
 class Unopened:
     """A presentation whose own signature holds; what is in it was not looked at."""
 
-    holder: str
+    holder: str | None
     document: Mapping[str, Any]
-
-    @property
-    def entries(self) -> list[Any]:
-        """The credentials in it, as they stand there."""
-        return model.credentials(self.document)
 
 
 def _end(document: Mapping[str, Any]) -> float:
@@ -95,7 +91,8 @@ class Verifier:
     proofs.
     `relationships` False takes a key whatever its DID document lists it for: Eclipse's wallets list nothing.
     `loose_shape` takes JWTs of data model 1.1 with the mistakes of the 1.0.0-RC6 conformance kit: no type
-    VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`.
+    VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`, an id as
+    context.
     """
 
     def __init__(
@@ -124,6 +121,12 @@ class Verifier:
         self._older_proofs = older_proofs
         self._relationships = relationships
         self._loose_shape = loose_shape
+
+    def at(self, moment: float) -> "Verifier":
+        """The same as of another time: was what has ended since ever right? Keys are those of today."""
+        other = copy.copy(self)
+        other._now = lambda: moment
+        return other
 
     async def close(self) -> None:
         """End the process for older proofs. `workers` belongs to who made it."""
@@ -211,7 +214,11 @@ class Verifier:
         if status:
             await self.check_status(document, issuer)
         if schema:
-            await self._schemas.check(document, self._schema)
+            await self.check_schema(document)
+
+    async def check_schema(self, document: Mapping[str, Any]) -> None:
+        """Raise Untrusted unless a credential is what its schemas want; Unavailable: not to be had now."""
+        await self._schemas.check(document, self._schema)
 
     async def _schema(self, body: bytes) -> Mapping[str, Any]:
         found = await self.fetched(body, STRICT)
@@ -260,16 +267,19 @@ class Verifier:
             token, older = envelope.unwrapped(document, "vp")
             await self.verify_presentation_jwt(token, domain, challenge, older=older)
             return
+        opened = await self.presentation(document, challenge, domain)
+        for entry in model.credentials(opened.document):
+            await self.verify(entry)
+
+    async def presentation(self, document: object, challenge: str | None, domain: str | None) -> Unopened:
+        """What a presentation with a proof presents, its own proof verified; its credentials not."""
         model.check_presentation(document)
         assert isinstance(document, dict)  # noqa: S101  # just checked
         controllers = await self._proven(document, Expected("authentication", challenge, domain))
         holder = model.identifier(document.get("holder"))
         if holder is not None and controllers != {holder}:
             raise Untrusted(f"the holder is {shown(holder)}, but another one's key signed the presentation")
-        for entry in model.credentials(document):
-            found = await self.verify(entry)
-            if holder is None and found.issuer in controllers:
-                raise Untrusted("who presents a credential of its own must say that it is the holder")
+        return Unopened(holder, document)
 
     async def verify_presentation_jwt(
         self,
@@ -286,8 +296,9 @@ class Verifier:
         Audience, period and key are checked on each layer, which Eclipse connectors do not.
         """
         found = await self.presentation_jwt(token, audience, nonce, older=older, meaning=meaning)
+        entries = model.credentials(found.document)
         return Presented(
-            found.holder, tuple([await self._presented(entry, meaning) for entry in found.entries])
+            str(found.holder), tuple([await self._presented(entry, meaning) for entry in entries])
         )
 
     async def presentation_jwt(

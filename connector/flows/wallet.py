@@ -20,7 +20,6 @@ from connector.dcp.messages import (
     CredentialOfferMessage,
     CredentialReference,
     CredentialRequestMessage,
-    IssuerMetadata,
     PresentationQueryMessage,
     PresentationResponseMessage,
 )
@@ -28,24 +27,22 @@ from connector.dcp.profiles import FORMATS, JWT_11, Deviation, Profile
 from connector.dcp.scopes import Scope
 from connector.dcp.trust import Trust
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
+from connector.flows import issuers
 from connector.flows.identify import Caller, SelfIssued
-from connector.flows.peers import reasons
 from connector.flows.signing import signed
 from connector.flows.verify import Verifier
-from connector.peers.client import Answer, Transport
+from connector.peers.client import Transport
 from connector.peers.did_web import DidResolver
 from connector.store import wallet as rows
 from connector.store.database import Database, Transaction
 from connector.store.wallet import Held, Request
 from connector.vc import credential as model
-from connector.vc import did as did_web
 from connector.vc import envelope
 from connector.vc.jose import shown
 from connector.vc.keys import Key
 
 _LIFETIME = 300.0
 """Seconds that a presentation lives: long enough for a verifier with a slow clock, too short to be kept."""
-_TIMEOUT = 30.0
 _MAX_OFFERS = 20
 _MAX_HELD = 500
 
@@ -70,6 +67,8 @@ class Wallet:
         self._verifier, self._db, self._now, self._new_id = verifier, db, now, new_id
         self._trust, self._profile = trust, profile
         self._held: frozenset[str] | None = None
+        self.received: Callable[[], None] = lambda: None
+        """Called when credentials have come."""
 
     @property
     def types(self) -> frozenset[str]:
@@ -86,11 +85,22 @@ class Wallet:
         """What we asked issuers for, and what they have offered, newest first."""
         return rows.requests(self._db.read)
 
+    def find(self, pid: str) -> Request:
+        """A request of ours, or an offer to us. Raises NotFound."""
+        found = rows.request(self._db.read, pid)
+        if found is None:
+            raise NotFound(f"this node has made no request {shown(pid)}, nor was it offered one")
+        return found
+
     async def drop(self, id_: str) -> None:
         """Remove a credential. Raises NotFound."""
         if not await self._db.write(lambda tx: rows.drop(tx, id_)):
             raise NotFound(f"this wallet holds no credential {shown(id_)}")
+        self._changed()
+
+    def _changed(self) -> None:
         self._held = None
+        self._identity.renew_access()
 
     # -- presenting
 
@@ -160,7 +170,10 @@ class Wallet:
         All of it or nothing. Raises RemoteProtocolError, Untrusted (a credential does not hold, or is not
         ours) or Denied (we have not asked, and do not trust it).
         """
-        request = rows.request(self._db.read, message.holder_pid) if message.holder_pid else None
+        # Optional in the specification; but its own kit wants a message refused that says nothing.
+        if message.holder_pid is None:
+            raise RemoteProtocolError("holderPid is missing: say which request these credentials answer")
+        request = rows.request(self._db.read, message.holder_pid)
         if request is not None and request.issuer != caller.did:
             request = None
         now = self._now()
@@ -188,7 +201,8 @@ class Wallet:
                 )
 
         await self._db.write(step)
-        self._held = None
+        self._changed()
+        self.received()
 
     async def _read(self, caller: Caller, given: CredentialContainer, request: Request | None) -> Held:
         """A credential out of its container, verified: issued by the caller, about us.
@@ -241,15 +255,8 @@ class Wallet:
     # -- asking
 
     async def metadata(self, issuer: str) -> list[CredentialObject]:
-        """What an issuer can give. Raises NotFound: it names no IssuerService."""
-        answer = await self._transport.request(
-            "GET", f"{await self._service(issuer)}/metadata", timeout=_TIMEOUT
-        )
-        self._expect(answer, issuer, {200})
-        metadata = messages.parse(answer.json(), IssuerMetadata)
-        if metadata.issuer != issuer:
-            raise RemoteProtocolError(f"the metadata of {issuer} is that of {shown(metadata.issuer)}")
-        return metadata.credentials_supported
+        """What an issuer can give. Raises as `issuers.metadata`."""
+        return await issuers.metadata(self._resolver, self._transport, issuer)
 
     async def request(self, issuer: str, types: tuple[str, ...]) -> Request:
         """Ask an issuer for credentials of these types; it hands them over when it has decided.
@@ -266,19 +273,14 @@ class Wallet:
             objects.append(min(fit, key=lambda o: FORMATS.index(str(self._format(o)))).id)
         return await self._ask(issuer, tuple(objects))
 
-    async def join(self, authority: str, types: frozenset[str]) -> None:
-        """Ask the data space's authority for what everybody needs and we have not.
-
-        A request that waits for the authority's decision is not made again. Raises as `request`.
-        """
-        open_ = {
-            one.objects
+    async def ask_once(self, issuer: str, types: frozenset[str]) -> None:
+        """Ask an issuer for credentials, unless a request to it waits already. Raises as `request`."""
+        waiting = any(
+            one.issuer == issuer and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid
             for one in rows.requests(self._db.read)
-            if one.issuer == authority and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid
-        }
-        missing = tuple(sorted(types - self.types))
-        if missing and not open_:
-            await self.request(authority, missing)
+        )
+        if not waiting:
+            await self.request(issuer, tuple(sorted(types)))
 
     async def take_up(self, pid: str) -> Request:
         """Ask for what an issuer has offered. Raises NotFound."""
@@ -297,15 +299,15 @@ class Wallet:
         try:
             answer = await self._transport.request(
                 "POST",
-                f"{await self._service(issuer)}/credentials",
+                f"{await issuers.service(self._resolver, issuer)}/credentials",
                 headers={
                     "Authorization": f"Bearer {await self._identity.token(issuer)}",
                     "Content-Type": "application/json",
                 },
                 body=orjson.dumps(message.document()),
-                timeout=_TIMEOUT,
+                timeout=issuers.TIMEOUT,
             )
-            self._expect(answer, issuer, {200, 201, 202})
+            issuers.expect(answer, issuer, {200, 201, 202})
         except AnodeError as wrong:
             await self._moved(request.pid, status="REJECTED", reason=str(wrong))
             raise
@@ -314,16 +316,16 @@ class Wallet:
 
     async def refresh(self, pid: str) -> Request:
         """How a request of ours stands with its issuer. Raises NotFound."""
-        request = rows.request(self._db.read, pid)
-        if request is None or request.issuer_pid is None:
-            raise NotFound(f"there is no request {shown(pid)} that its issuer knows")
+        request = self.find(pid)
+        if request.issuer_pid is None:
+            raise NotFound(f"the request {pid} has not reached its issuer")
         answer = await self._transport.request(
             "GET",
-            f"{await self._service(request.issuer)}/requests/{request.issuer_pid}",
+            f"{await issuers.service(self._resolver, request.issuer)}/requests/{request.issuer_pid}",
             headers={"Authorization": f"Bearer {await self._identity.token(request.issuer)}"},
-            timeout=_TIMEOUT,
+            timeout=issuers.TIMEOUT,
         )
-        self._expect(answer, request.issuer, {200})
+        issuers.expect(answer, request.issuer, {200})
         found = messages.parse(answer.json(), messages.CredentialStatus)
         return request if found.status == "ISSUED" else await self._moved(pid, status=found.status)
 
@@ -341,21 +343,8 @@ class Wallet:
 
         return await self._db.write(step)
 
-    async def _service(self, issuer: str) -> str:
-        document = await self._resolver.resolve(issuer)
-        return did_web.service_endpoint(document, "IssuerService").rstrip("/")
-
     def _format(self, one: CredentialObject) -> str | None:
         return self._profile.format(one.profile) if one.profile else None
-
-    def _expect(self, answer: Answer, issuer: str, statuses: set[int]) -> None:
-        if answer.status in statuses:
-            return
-        said = "; ".join(reasons(answer))[:500]
-        what = f"the issuer {issuer} answered {answer.status}{said and f': {said}'}"
-        if answer.status >= 500:
-            raise Unavailable(what)
-        raise Denied(what) if answer.status in (401, 403) else RemoteProtocolError(what)
 
     async def _save(self, request: Request) -> None:
         await self._db.write(lambda tx: rows.save_request(tx, request))

@@ -17,6 +17,7 @@ from connector.resources import folder
 
 DSP = "https://w3id.org/dspace/2025/1/context.jsonld"
 DSP_ODRL = "https://w3id.org/dspace/2025/1/odrl-profile.jsonld"
+CATENA_X = "https://w3id.org/catenax/2025/9/policy/context.jsonld"
 
 FILES: Mapping[str, str] = MappingProxyType(
     {
@@ -24,6 +25,9 @@ FILES: Mapping[str, str] = MappingProxyType(
         DSP_ODRL: "dspace-2025-1-odrl",
         "https://w3id.org/dspace/2024/1/context.json": "dspace-2024-1",
         "https://w3id.org/edc/dspace/v0.0.1": "edc",
+        CATENA_X: "catenax-policy-2025-9",
+        "https://w3id.org/catenax/2025/9/policy/odrl.jsonld": "dspace-2025-1-odrl",
+        "http://www.w3.org/ns/odrl.jsonld": "odrl-2",
         "https://w3id.org/anode/battery/v1": "battery-v1",
         "https://w3id.org/security/data-integrity/v1": "data-integrity-v1",
         "https://w3id.org/security/data-integrity/v2": "data-integrity-v2",

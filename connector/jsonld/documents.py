@@ -7,7 +7,7 @@ hold, never with fetched ones, then written again by the table of terms.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -154,12 +154,12 @@ def _is_plain(document: dict[str, Any], max_nodes: int) -> bool:
 
 
 def _compacted(document: dict[str, Any], max_nodes: int) -> dict[str, Any]:
-    _check_size(document, max_nodes)
+    check_size(document, max_nodes)
     jsonld = contexts.pyld()
     known = contexts.known()
     initial = {"@base": None, **contexts.prefixes()}  # null: `a1` stays `a1`, instead of becoming a URL
     try:
-        expanded = jsonld.expand(_held(document, known), {"expandContext": initial})
+        expanded = jsonld.expand(held(document, known), {"expandContext": initial})
     except (jsonld.JsonLdError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         # PyLD checks syntax by falling over it in places, hence the plain Python errors.
         raise RemoteProtocolError(f"The document is not valid JSON-LD: {str(error)[:300]}") from None
@@ -172,8 +172,11 @@ def _compacted(document: dict[str, Any], max_nodes: int) -> dict[str, Any]:
     return {"@context": [DSP], **_node(node)}
 
 
-def _check_size(document: dict[str, Any], max_nodes: int) -> None:
-    """PyLD's cost grows with nodes times the size of the contexts on them: both are limited."""
+def check_size(document: Any, max_nodes: int) -> None:
+    """Refuse what would keep PyLD long: its cost grows with nodes times the size of the contexts on them.
+
+    :raises RemoteProtocolError: too many values, levels, or terms of its own.
+    """
     left = max_nodes
     level: list[Any] = [document]
     depth = terms = 0
@@ -210,13 +213,13 @@ def _inline_terms(context: Any) -> int:
     return sum(len(entry) if isinstance(entry, dict) else 1 for entry in entries)
 
 
-def _held(value: Any, known: Any) -> Any:
+def held(value: Any, known: Callable[[str], bool]) -> Any:
     """The document without the context addresses that we don't hold."""
     if isinstance(value, list):
-        return [_held(item, known) for item in value]
+        return [held(item, known) for item in value]
     if not isinstance(value, dict):
         return value
-    kept = {key: _held(item, known) for key, item in value.items() if key != "@context"}
+    kept = {key: held(item, known) for key, item in value.items() if key != "@context"}
     if "@context" in value:
         entries = value["@context"] if isinstance(value["@context"], list) else [value["@context"]]
         kept["@context"] = [e for e in entries if not isinstance(e, str) or known(e)]
@@ -286,8 +289,8 @@ def _name(full: str) -> str:
 
 
 def _prefixed(full: str) -> str:
-    """With a prefix that the protocol's context defines, if one fits."""
-    for prefix in ("dct", "dcat", "odrl", "dspace", "xsd"):
+    """With a prefix that the protocol's context defines, or `rdf`, if one fits."""
+    for prefix in ("dct", "dcat", "odrl", "dspace", "xsd", "rdf"):
         namespace = contexts.prefixes()[prefix]
         if full.startswith(namespace) and len(full) > len(namespace):
             return f"{prefix}:{full[len(namespace) :]}"

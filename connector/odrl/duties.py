@@ -6,18 +6,23 @@ the latest then, `recipient` to whom. Anything else makes a duty that can't be t
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from connector.odrl import moments, vocabulary
 from connector.odrl.conditions import one, texts, untold
-from connector.odrl.facts import Facts, Performance
+from connector.odrl.facts import FULFILLED, Facts, Performance
 from connector.odrl.policy import Constraint, Constraints, Rule
 from connector.odrl.truth import Holds, Truth
 from connector.odrl.vocabulary import ANODE, Enforcement, iri
 
 Mode: TypeAlias = Literal["strict", "lenient"]
 """Strict: a duty of a permission comes first, unless it has time left. Lenient: unless it was violated."""
+
+DONE_HERE: Mapping[str, Performance] = MappingProxyType({f"{ANODE}log": FULFILLED})
+"""What this node's data plane does itself at each request, before a byte leaves: so it counts as done."""
 
 EVENTS = ("agreement", "first-use", "use", "agreement-end")
 """What a deadline may count from; written bare, or in this node's namespace."""

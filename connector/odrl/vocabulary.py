@@ -146,7 +146,7 @@ def _actions() -> dict[str, Action]:
         found[name] = Action((parents.get(name, "use"),), duty)
     for name in ("reidentify", "trainModel"):
         found[ANODE + name] = Action(("derive",))
-    for name in ("log", "pseudonymize", "project"):
+    for name in ("log", "generalize", "pseudonymize", "project"):
         found[ANODE + name] = Action(("use",), Enforcement.PER_REQUEST)
     return found
 
@@ -154,7 +154,8 @@ def _actions() -> dict[str, Action]:
 ACTIONS: Mapping[str, Action] = MappingProxyType(_actions())
 """By name: ODRL 2.2's short, Catena-X's `access`, and this node's own in full.
 
-`log`, `project` (leave parts out) and `pseudonymize` are duties that the providing node does itself.
+`log`, `project` (leave parts out), `pseudonymize` and `generalize` (until a group is large enough) are duties
+that the providing node does itself.
 """
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from connector.errors import AnodeError, RemoteProtocolError, Unavailable, Untrusted
+from connector.errors import AnodeError, Deactivated, RemoteProtocolError, Unavailable, Untrusted
 from connector.peers.client import Transport
 from connector.peers.places import Places
 from connector.vc import methods
@@ -141,6 +141,8 @@ class DidResolver:
             raise Unavailable(f"{url} answered {answer.status}")
         if 300 <= answer.status < 400:
             raise Untrusted(f"{url} redirects elsewhere; a DID document must be where its DID says")
+        if answer.status == 410:
+            raise Deactivated(f"{did} was given up: {url} is no more, it answered 410")
         if answer.status != 200:
             raise Untrusted(f"there is no DID document at {url}: it answered {answer.status}")
         # The content type is not looked at: real issuers send none, or text/plain.

@@ -13,7 +13,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,20 +137,28 @@ def _settle(outcomes: list[tuple["asyncio.Future[Any]", Any, Exception | None]])
             done.set_exception(error)
 
 
-def quick_check(path: Path) -> str | None:
-    """What is wrong with the store in this file, read only; None if nothing is. A node may be using it.
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The store in this file, read only. A node may be using it.
 
     :raises Unavailable: it can't be read.
     """
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            connection.close()
+        with contextlib.closing(connection):
+            yield connection
     except sqlite3.Error as error:
         raise Unavailable(f"The store {path} can't be read: {error}.") from None
+
+
+def quick_check(path: Path) -> str | None:
+    """What is wrong with the store in this file, read only; None if nothing is. A node may be using it.
+
+    :raises Unavailable: it can't be read.
+    """
+    with reading(path) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if version > VERSION:
         return f"it has version {version}, this program knows {VERSION}"
     return None if found == "ok" else str(found)

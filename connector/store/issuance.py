@@ -63,12 +63,22 @@ def listing(connection: sqlite3.Connection, limit: int = 1_000) -> list[Issuance
     return [_issuance(row) for row in rows]
 
 
-def waiting_of(connection: sqlite3.Connection, holder: str) -> int:
-    """How many requests of a holder are not decided."""
-    found: tuple[int] = connection.execute(
-        "SELECT count(*) FROM issuances WHERE holder = ? AND status = 'RECEIVED'", (holder,)
+def waiting(connection: sqlite3.Connection, holder: str) -> list[Issuance]:
+    """Requests of a holder that are not decided, oldest first."""
+    rows = connection.execute(
+        f"SELECT {_ISSUANCE} FROM issuances WHERE holder = ? AND status = 'RECEIVED' ORDER BY created",  # noqa: S608  # fixed
+        (holder,),
+    )
+    return [_issuance(row) for row in rows]
+
+
+def counts(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many requests are not decided; how many credentials are issued and not revoked."""
+    found: tuple[int, int] = connection.execute(
+        "SELECT (SELECT count(*) FROM issuances WHERE status = 'RECEIVED'),"
+        " (SELECT count(*) FROM issued WHERE state != 'revoked')"
     ).fetchone()
-    return found[0]
+    return found
 
 
 def lately(connection: sqlite3.Connection, holder: str, since: float) -> int:

@@ -78,6 +78,11 @@ def requests(connection: sqlite3.Connection, limit: int = 1_000) -> list[Request
     return [_request(row) for row in rows]
 
 
+def counts(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many requests and offers are in which status."""
+    return dict(connection.execute("SELECT status, count(*) FROM credential_requests GROUP BY status"))
+
+
 def offers_of(connection: sqlite3.Connection, issuer: str) -> int:
     """How many offers of an issuer wait."""
     found: tuple[int] = connection.execute(

@@ -100,7 +100,7 @@ def key_by_thumbprint(document: Mapping[str, Any], did: str, thumbprint: str, pu
 
 
 def _material(method: Mapping[str, Any], reference: str) -> Public:
-    if "publicKeyMultibase" in method:
+    if method.get("publicKeyMultibase") is not None:  # Java programs write null for what is not there
         return multikey.decode(method["publicKeyMultibase"])
     jwk = method.get("publicKeyJwk")
     if isinstance(jwk, dict):

@@ -183,10 +183,7 @@ class Token:
             module = library.lib(str(self._module))
         except RuntimeError as trouble:
             raise InvalidFile(f"{self._module}: can't be used as a PKCS #11 module: {trouble}") from None
-        try:
-            token = module.get_token(token_label=self._label)
-        except library.NoSuchToken:
-            raise InvalidFile(f"{self._module} has no token {self._label!r}; see pkcs11.token") from None
+        token = self._token(module)
         pin = secret(self._pin_file, "PIN", 4).decode(errors="replace")
         try:
             return token.open(user_pin=pin, rw=writing)
@@ -196,6 +193,19 @@ class Token:
             what = "is locked" if isinstance(wrong, library.PinLocked) else "does not take this PIN"
             self._refused = f"{self._pin_file}: the token {self._label!r} {what}"
             raise InvalidFile(self._refused) from None
+
+    def _token(self, module: Any) -> Any:
+        found = []
+        for slot in module.get_slots(token_present=True):
+            # One of another slot may be out of order, or have been taken out since: not our business.
+            with contextlib.suppress(_library().PKCS11Error):
+                token = slot.get_token()
+                if token.label == self._label:
+                    found.append(token)
+        if len(found) != 1:
+            what = f"has {len(found)} tokens {self._label!r}; one is needed, see pkcs11.token"
+            raise InvalidFile(f"{self._module} {what}")
+        return found[0]
 
     def _drop(self) -> None:
         session, self._session = self._session, None

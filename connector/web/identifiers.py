@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from connector.errors import AnodeError
+from connector.errors import AnodeError, Deactivated
 from connector.node import Node
 from connector.web.openapi import Call
 
@@ -42,6 +42,13 @@ async def resolve_identifier(node: Node, call: Call) -> web.Response:
         return _unresolved("METHOD_NOT_SUPPORTED", 501, "this node resolves did:key, did:jwk and did:web")
     try:
         document = await node.resolver.resolve(did.partition("#")[0])
+    except Deactivated:
+        body = {
+            "didDocument": None,
+            "didResolutionMetadata": {"contentType": _RESOLUTION},
+            "didDocumentMetadata": {"deactivated": True},
+        }
+        return answer(body, 410, _RESOLUTION)
     except AnodeError as wrong:
         local = match[1] in ("key", "jwk")
         return _unresolved(*(("INVALID_DID", 400) if local else ("NOT_FOUND", 404)), "; ".join(wrong.reasons))

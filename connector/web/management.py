@@ -16,7 +16,7 @@ from connector.errors import (
 )
 from connector.flows.publish import Dataset
 from connector.node import Node
-from connector.web import credentials, guard, pages, public, tokens
+from connector.web import credentials, guard, management_credentials, pages, public, tokens
 from connector.web import management_models as model
 from connector.web import management_node as about
 from connector.web import management_processes as processes
@@ -273,6 +273,7 @@ ROUTES = [
         response=model.Agreement,
         parameters=_AGREEMENT,
     ),
+    *management_credentials.ROUTES,
 ]
 
 

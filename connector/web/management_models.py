@@ -332,6 +332,16 @@ class Audit(Model):
     entries: list[dict[str, Any]]
 
 
+class CredentialCounts(Model):
+    """How many credentials."""
+
+    held: int
+    requested: int = Field(description="Asked for, and not decided by their issuers.")
+    offered: int = Field(description="Offered to us, and not taken up.")
+    waiting: int = Field(description="Asked of us, and waiting for this node's operator.")
+    issued: int = Field(description="Issued by us, and not revoked.")
+
+
 class Status(Model):
     """How this node is."""
 
@@ -346,4 +356,5 @@ class Status(Model):
     policies: int
     negotiations: dict[str, int] = Field(description="How many are in which state.")
     transfers: dict[str, int] = Field(description="How many are in which state.")
+    credentials: CredentialCounts
     deliveries: list[Delivery] = Field(description="Messages on their way, next try first; at most 100.")

@@ -5,6 +5,7 @@ from connector.errors import NotFound
 from connector.flows.publish import Dataset, HttpSource
 from connector.node import Node
 from connector.store import catalog as catalog_rows
+from connector.store import issuance, wallet
 from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web.openapi import Call
@@ -15,7 +16,8 @@ _HIDDEN = "(hidden)"
 
 async def status(node: Node, call: Call) -> model.Status:
     """Who this node is, what it holds, and what it is waiting for."""
-    counts = rows.counts(node.db.read)
+    counts, asked = rows.counts(node.db.read), wallet.counts(node.db.read)
+    waiting, issued = issuance.counts(node.db.read)
     return model.Status(
         did=node.participant,
         name=node.config.participant.name,
@@ -28,6 +30,13 @@ async def status(node: Node, call: Call) -> model.Status:
         policies=len(node.catalog.terms),
         negotiations=counts["negotiation"],
         transfers=counts["transfer"],
+        credentials=model.CredentialCounts(
+            held=len(wallet.held(node.db.read)),
+            requested=asked.get("REQUESTED", 0) + asked.get("RECEIVED", 0),
+            offered=asked.get("OFFERED", 0),
+            waiting=waiting,
+            issued=issued,
+        ),
         deliveries=[model.Delivery.of(m) for m in rows.outbox(node.db.read, _OUTBOX_SHOWN)],
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from connector.cli.app import _COMMANDS, _GROUPS, run
 from connector.config import load
+from connector.flows import issuable
 from connector.vc import keys
 
 COMMANDS = """\
@@ -41,11 +42,26 @@ transfer start
 transfer suspend
 transfer complete
 transfer terminate
+credential list
+credential show
+credential request
+credential issue
+credential reject
+credential revoke
+credential suspend
+credential reinstate
+credential verify
+credential drop
 key list
 key rotate
 key retire
 key add
 key encrypt
+policy check
+policy explain
+policy test
+policy diff
+policy import
 config check
 config show"""
 """Commands that people have in their scripts: none goes away unnoticed."""
@@ -87,6 +103,20 @@ def test_init_for_the_internet(tmp_path: Path, capsys: Captured) -> None:
     config = load(tmp_path / "node/anode.yaml")
     assert (config.participant.name, config.public.url) == ("A: b", "https://a.example/x")
     assert config.network.reach == "internet"
+
+
+def test_init_makes_an_issuer(tmp_path: Path, capsys: Captured) -> None:
+    """--issue writes the file that says what is issued: nobody gets anything without a decision."""
+    assert run(["init", "authority", "--local", "--issue", "--name", "A: b, c"]) == 0
+    assert "made authority/issuer.yaml\n" in capsys.readouterr().out
+    config = load(tmp_path / "authority/anode.yaml")
+    assert config.credentials.issue == tmp_path / "authority/issuer.yaml"
+    issued = issuable.load(config.credentials.issue)
+    assert issued["MembershipCredential"].claims == {"memberOf": "A: b, c"}
+    assert not any(one.permits("did:web:anybody.example") for one in issued.values())
+    (tmp_path / "authority/issuer.yaml").write_text("mine: {}")
+    assert run(["init", "authority"]) == 0
+    assert (tmp_path / "authority/issuer.yaml").read_text() == "mine: {}"
 
 
 def test_init_again_overwrites_nothing(tmp_path: Path, capsys: Captured) -> None:

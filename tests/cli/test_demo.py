@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
-from connector.cli.demo import OPERATORS
+from connector.cli.demo import ISSUER, OPERATORS
 from tests.served import environment
 
 COMMAND = [sys.executable, "-m", "connector", "demo"]
@@ -34,11 +34,13 @@ def test_the_demo_ends_well(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
     assert told["ok"]
-    assert len(told["checks"]) >= 15
+    assert len(told["checks"]) >= 25
+    assert any("list, reading is refused" in check["claim"] for check in told["checks"])
     assert list(told["operators"]) == list(OPERATORS)
-    ports = [int(unquote(did).rpartition(":")[2]) for did in told["operators"].values()]
+    dids = [*told["operators"].values(), told["authority"]]
+    ports = [int(unquote(did).rpartition(":")[2]) for did in dids]
     assert still_listening(ports) == []
-    for name in OPERATORS:
+    for name in (*OPERATORS, ISSUER):
         home = tmp_path / "five" / name
         assert (home / "anode.sqlite").exists()
         assert not (home / "management.address").exists()
@@ -56,7 +58,7 @@ def test_a_demo_that_is_ended_takes_its_nodes_along(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     ports: list[int] = []
-    while len(ports) < len(OPERATORS):
+    while len(ports) < len(OPERATORS) + 1:
         line = process.stdout.readline().decode()
         assert line, process.communicate()[1].decode()
         ports += [int(port) for port in re.findall(r"localhost%3A(\d+)", line)]

@@ -25,53 +25,79 @@ def cache() -> Path:
     return Path(os.environ.get("CONFORMANCE_CACHE") or Path.home() / ".cache" / "anode-conformance")
 
 
+Services = Mapping[str, Sequence[str]]
+"""Java's: the name of an interface, the names of our classes that implement it."""
+
+
 def class_path(
-    pom: Path, sources: Sequence[Path], services: Mapping[str, str], defines: Mapping[str, str] | None = None
+    pom: Path, sources: Sequence[Path], services: Services, defines: Mapping[str, str] | None = None
 ) -> str:
     """The jars that `pom` names and our few classes compiled against them.
 
-    `services` are Java's: interface name to class name. `defines` are Maven properties.
+    `defines` are Maven properties. Raises CannotStart.
     """
     defines = defines or {}
-    parts = [
-        pom.read_bytes(),
-        *(source.read_bytes() for source in sources),
-        repr((services, defines)).encode(),
-    ]
-    home = cache() / f"{pom.parent.name}-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
-    listing = home / "class-path"
-    if listing.exists() and all(map(os.path.exists, listing.read_text().split(os.pathsep))):
-        return listing.read_text()
-    for program, package in (("javac", "openjdk-17-jdk-headless"), ("mvn", "maven")):
-        if not shutil.which(program):
-            raise CannotStart(f"{program} not found: apt install {package}")
-    home.mkdir(parents=True, exist_ok=True)
-    jars = _resolve(pom, home / "jars", defines)
-    _compile(sources, jars, home / "classes", services)
-    with tempfile.NamedTemporaryFile("w", dir=home, delete=False) as file:
-        file.write(os.pathsep.join([str(home / "classes"), jars]))
-    Path(file.name).rename(listing)  # whole or not at all: another run may be reading
-    return listing.read_text()
+    listing = _place(pom.parent.name, pom.read_bytes(), repr(sorted(defines.items())).encode())
+    if not listing.exists() or not all(map(os.path.exists, listing.read_text().split(os.pathsep))):
+        with tempfile.TemporaryDirectory(dir=listing.parent) as folder:
+            _keep(_resolve(pom, Path(folder, "jars"), defines), listing)
+    return compiled(sources, listing.read_text().strip(), services)
 
 
-def _resolve(pom: Path, target: Path, defines: Mapping[str, str]) -> str:
+def compiled(sources: Sequence[Path], jars: str, services: Services) -> str:
+    """The class path `jars`, and before it our few classes compiled against it. Raises CannotStart."""
+    parts = [*(source.read_bytes() for source in sources), jars.encode(), repr(services).encode()]
+    classes = _place("classes", *parts)
+    if not classes.exists():
+        with tempfile.TemporaryDirectory(dir=classes.parent) as folder:
+            _keep(_compile(sources, jars, Path(folder, "classes"), services), classes)
+    return os.pathsep.join([str(classes), jars])
+
+
+def _place(name: str, *parts: bytes) -> Path:
+    """Where in the cache that is which is made from `parts`."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    cache().mkdir(parents=True, exist_ok=True)
+    return cache() / f"{name}-{digest.hexdigest()[:16]}"
+
+
+def _keep(made: Path, place: Path) -> None:
+    """Put it there whole: another run may be looking, or may have been faster."""
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.exists():
+            raise
+
+
+def _require(program: str, package: str) -> None:
+    if not shutil.which(program):
+        raise CannotStart(f"{program} not found: apt install {package}")
+
+
+def _resolve(pom: Path, target: Path, defines: Mapping[str, str]) -> Path:
+    _require("mvn", "maven")
     goal = [f"{PLUGIN}:build-classpath", f"-Dmdep.outputFile={target}", "-Dmdep.includeScope=runtime"]
     options = [f"-D{name}={value}" for name, value in defines.items()]
     done = _run("mvn", "-B", "-ntp", "-q", "-U", "-f", str(pom), *goal, *options)
     if done.returncode or not target.exists():
         cause = re.search(r"(Could not .*?)(?: -> |\n)", done.stdout)
         raise CannotStart(f"Maven, {pom.name}: {cause.group(1) if cause else done.stdout[-2000:]}")
-    return target.read_text().strip()
+    return target
 
 
-def _compile(sources: Sequence[Path], jars: str, classes: Path, services: Mapping[str, str]) -> None:
+def _compile(sources: Sequence[Path], jars: str, classes: Path, services: Services) -> Path:
+    _require("javac", "openjdk-17-jdk-headless")
     done = _run("javac", "-nowarn", "-proc:none", "-cp", jars, "-d", str(classes), *map(str, sources))
     if done.returncode:
         raise CannotStart(f"{sources[0].name} does not compile against these jars:\n{done.stdout[-2000:]}")
     folder = classes / "META-INF" / "services"
     folder.mkdir(parents=True, exist_ok=True)
-    for interface, implementation in services.items():
-        (folder / interface).write_text(implementation + "\n")
+    for interface, implementations in services.items():
+        (folder / interface).write_text("".join(f"{name}\n" for name in implementations))
+    return classes
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,8 @@ import pytest
 from tests.conformance.edc import VERSION
 
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
-PEERS = {"dsp": "dsp", "edc": f"edc {VERSION}"}  # `test_dsp.py`, `test_edc.py`; in this order
+PEERS = {"dsp": "dsp", "dcp": "dcp", "edc": f"edc {VERSION}", "edc_dcp": f"edc {VERSION} with dcp"}
+"""By the name of their module, `test_dsp.py` and so on; in this order."""
 
 
 class Lines:
@@ -21,7 +22,8 @@ class Lines:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         peer = Path(report.location[0]).stem.removeprefix("test_")
         if peer in PEERS and (report.when == "call" or not report.passed):
-            self.counts.setdefault(peer, Counter())[report.outcome] += 1
+            outcome = "expected" if hasattr(report, "wasxfail") and report.skipped else report.outcome
+            self.counts.setdefault(peer, Counter())[outcome] += 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,4 +36,5 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     for peer, name in PEERS.items():
         if count := counts.get(peer):
             skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
-            print(f"{name}: {count['passed']} passed, {count['failed']} failed{skipped}")
+            expected = f", {count['expected']} failed as expected" if count["expected"] else ""
+            print(f"{name}: {count['passed']} passed, {count['failed']} failed{expected}{skipped}")

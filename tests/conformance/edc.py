@@ -2,6 +2,8 @@
 
 with start("provider", folder) as edc:
     await edc.publish("asset-1", "http://127.0.0.1:9000/file")
+
+Its identity is EDC's mock, or, given a wallet, DCP.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from tests.conformance.artifacts import HERE, CannotStart, class_path, free_port
 
 VERSION = "0.15.1"
 MAIN = "org.eclipse.edc.boot.system.runtime.BaseRuntime"
-SERVICES = {"org.eclipse.edc.spi.system.ServiceExtension": "conformance.SeedVault"}
+EXTENSION = "org.eclipse.edc.spi.system.ServiceExtension"
 PROTOCOL = "dataspace-protocol-http:2025-1"
 EDC = "https://w3id.org/edc/v0.0.1/ns/"
 CONTEXT = {"@vocab": EDC}
@@ -48,6 +50,20 @@ class Peer:
 
     participant: str
     dsp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """What a connector with DCP is told; its DID document names the rest, the credential service."""
+
+    token_url: str
+    """Where its token service answers."""
+    client: str
+    secret: str = field(repr=False)
+    trusted_issuer: str
+    """A DID. Any type of credential is believed."""
+    scope: str = "org.eclipse.dspace.dcp.vc.type:MembershipCredential:read"
+    """What it asks of each peer, and shows each peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,21 +248,30 @@ def start(
     participant: str,
     folder: Path,
     *,
+    wallet: Wallet | None = None,
+    protocol_port: int | None = None,
     pace_ms: int | None = 50,
     settings: Mapping[str, str] | None = None,
+    log_level: str = "info",
     java: tuple[str, ...] = ("-Xmx512m",),
     within: float = 120,
 ) -> Iterator[Connector]:
     """Start EDC on free ports and end it again. `folder` keeps its log and keys.
 
-    `pace_ms` is the period of its state machines; None leaves EDC's default of 1000. Raises CannotStart.
+    With a `wallet`, `participant` is its DID; without, any name, and everyone is believed. `protocol_port` is
+    where it listens to peers, if that was told to others already. `pace_ms` is the period of its state
+    machines; None leaves EDC's default of 1000. `log_level` "debug" says why tokens are refused. Raises
+    CannotStart.
     """
-    jars = class_path(HERE / "edc" / f"pom-{VERSION}.xml", [HERE / "edc" / "SeedVault.java"], SERVICES)
+    jars = _class_path("SeedVault", "DcpDefaults") if wallet else _class_path("SeedVault")
     ports = dict(
         zip(("", "control", "management", "protocol", "version", "public"), free_ports(6), strict=True)
     )
+    ports["protocol"] = protocol_port or ports["protocol"]
     config, log = folder / f"{participant}.properties", folder / f"{participant}.log"
-    config.write_text(properties({**_settings(participant, ports, folder, pace_ms), **(settings or {})}))
+    identity = _dcp(participant, wallet) if wallet else {}
+    told = _settings(participant, ports, folder, pace_ms) | identity | dict(settings or {})
+    config.write_text(properties(told))
     command = [
         "java",
         *java,
@@ -255,7 +280,7 @@ def start(
         jars,
         MAIN,
         "--no-color",
-        "--log-level=info",
+        f"--log-level={log_level}",
     ]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
@@ -270,6 +295,29 @@ def start(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _class_path(*extensions: str) -> str:
+    """EDC with some of our extensions; `DcpDefaults` brings DCP with it."""
+    pom = f"pom-dcp-{VERSION}.xml" if "DcpDefaults" in extensions else f"pom-{VERSION}.xml"
+    sources = [HERE / "edc" / f"{name}.java" for name in extensions]
+    services = {EXTENSION: [f"conformance.{name}" for name in extensions]}
+    return class_path(HERE / "edc" / pom, sources, services)
+
+
+def _dcp(participant: str, wallet: Wallet) -> dict[str, str]:
+    return {
+        "edc.iam.issuer.id": participant,
+        "edc.iam.did.web.use.https": "false",
+        "edc.iam.sts.oauth.token.url": wallet.token_url,
+        "edc.iam.sts.oauth.client.id": wallet.client,
+        "edc.iam.sts.oauth.client.secret.alias": "sts-secret",
+        "conformance.vault.sts-secret": wallet.secret,
+        "conformance.dcp.scope": wallet.scope,
+        "edc.iam.trusted-issuer.first.id": wallet.trusted_issuer,
+        # Without it EDC wants status lists as JWTs with a `vc` claim, which no standard knows.
+        "edc.iam.credential.revocation.mimetype": "application/json",
+    }
 
 
 def _settings(

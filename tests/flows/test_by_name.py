@@ -11,6 +11,7 @@ from connector.errors import AnodeError, RemoteProtocolError, Untrusted
 from connector.flows.credentials import Issuer
 from connector.vc import credential as model
 from connector.vc import envelope, jws, multikey, status
+from connector.vc.signers import InMemory
 from connector.vc.status import Demands
 from tests.flows.test_credentials import NOW, World
 from tests.vc import cases
@@ -37,14 +38,14 @@ def membership(by: Issuer, holder: Issuer, *, older: bool, **members: Any) -> st
     document |= {"credentialSubject": subject}
     document |= {"issuanceDate" if older else "validFrom": "2026-01-01T00:00:00Z", **members}
     if older:
-        return envelope.older_credential_jwt(document, by.private, by.method, UUID)
-    return envelope.credential_jwt(document, by.private, by.method)
+        return envelope.older_credential_jwt(document, by.signer, by.method, UUID)
+    return envelope.credential_jwt(document, by.signer, by.method)
 
 
 def presentation(holder: Issuer, *tokens: str, older: bool, **more: Any) -> str:
     settings = {"audience": AUDIENCE, "now": NOW, "lifetime": 60, "token_id": "urn:uuid:1", **more}
     make = envelope.older_presentation_jwt if older else envelope.presentation_jwt
-    return make(tokens, holder.private, holder.method, **settings)
+    return make(tokens, holder.signer, holder.method, **settings)
 
 
 @pytest.mark.parametrize("older", [False, True])
@@ -75,8 +76,8 @@ async def test_no_check_but_that_of_the_meaning_is_skipped(world: World, older: 
     verify = world.verifier.verify_presentation_jwt
     end = "expirationDate" if older else "validUntil"
     unknown = {"id": "urn:x:1", "type": "SomeStatus"}
-    stolen = Issuer(issuer.did, thief.method, thief.private)
-    forged = Issuer(issuer.did, issuer.method, thief.private)
+    stolen = Issuer(issuer.did, thief.method, thief.signer)
+    forged = Issuer(issuer.did, issuer.method, thief.signer)
     for token, reason in [
         (membership(issuer, holder, older=older, **{end: "2026-01-02T00:00:00Z"}), "expired"),
         (membership(issuer, holder, older=older, credentialStatus=unknown), "not understood"),
@@ -115,7 +116,7 @@ async def test_registered_claims_stand_for_missing_members(world: World) -> None
         "nbf": NOW - 10,
         "exp": NOW + 10,
     }
-    token = jws.sign({"typ": "JWT", "kid": issuer.method}, {**claims, "vc": inner}, issuer.private)
+    token = jws.sign({"typ": "JWT", "kid": issuer.method}, {**claims, "vc": inner}, issuer.signer)
     found = (await world.verifier.verify_jwt(token, older=True, meaning=False)).document
     assert found["issuer"] == issuer.did
     assert found["id"] == "urn:x:1"
@@ -156,7 +157,7 @@ async def test_lists_of_eclipse_issuers(world: World) -> None:
     """Too short, and not in the shape of a list: each is forgiven only where a profile says so; numbers are
     taken for indexes."""
     issuer = world.issuers["P-256"]
-    token = envelope.older_credential_jwt(listed(issuer, 16384), issuer.private, issuer.method, UUID)
+    token = envelope.older_credential_jwt(listed(issuer, 16384), issuer.signer, issuer.method, UUID)
     body = token.encode()
     both = Demands(min_bits=1, shaped=False)
     assert await outcome(world, body, 7, both) == ""
@@ -176,7 +177,7 @@ async def test_lists_of_eclipse_issuers(world: World) -> None:
     ]:
         other = listed(issuer, 16384, **members)
         signed = {"iss": issuer.did, "vc": other}
-        text = jws.sign({"typ": "JWT", "kid": issuer.method}, signed, issuer.private)
+        text = jws.sign({"typ": "JWT", "kid": issuer.method}, signed, issuer.signer)
         assert reason in await outcome(world, text.encode(), 7, both)
 
 
@@ -207,10 +208,10 @@ async def test_unsigned_lists(world: World) -> None:
 
 async def test_keys_that_are_listed_for_nothing(world: World) -> None:
     """A DID document without relationships is refused, unless a profile says so; its keys must still fit."""
-    private = multikey.generate("P-256")
-    maker = Issuer("did:web:maker.example", "did:web:maker.example#k", private)
+    signer = InMemory(multikey.generate("P-256"))
+    maker = Issuer("did:web:maker.example", "did:web:maker.example#k", signer)
     method = {"id": maker.method, "type": "JsonWebKey2020", "controller": maker.did}
-    method["publicKeyJwk"] = multikey.jwk(private.public_key())  # type: ignore[assignment] # a dict in a dict
+    method["publicKeyJwk"] = multikey.jwk(signer.public)  # type: ignore[assignment] # a dict in a dict
     world.documents[maker.did] = {"id": maker.did, "verificationMethod": [method]}
     token = membership(maker, maker, older=False)
     shown = presentation(maker, token, older=False)
@@ -222,10 +223,10 @@ async def test_keys_that_are_listed_for_nothing(world: World) -> None:
     await loose.verify_jwt(token, meaning=False)
     found = await loose.verify_presentation_jwt(shown, AUDIENCE, None, meaning=False)
     assert found.holder == maker.did
-    by_thumbprint = Issuer(maker.did, jws.thumbprint(private.public_key()), private)
+    by_thumbprint = Issuer(maker.did, jws.thumbprint(signer.public), signer)
     await loose.verify_jwt(membership(by_thumbprint, maker, older=False), meaning=False)
-    other = Issuer(maker.did, maker.method, multikey.generate("P-256"))
-    absent = Issuer(maker.did, f"{maker.did}#other", private)
+    other = Issuer(maker.did, maker.method, InMemory(multikey.generate("P-256")))
+    absent = Issuer(maker.did, f"{maker.did}#other", signer)
     for wrong in (other, absent):
         with pytest.raises(Untrusted):
             await loose.verify_jwt(membership(wrong, maker, older=False), meaning=False)
@@ -240,12 +241,12 @@ async def test_the_shape_of_an_older_kit(world: World) -> None:
 
     def credential(key: Issuer = issuer, **claims: Any) -> str:
         full = {"iss": issuer.did, "sub": UUID, "vc": inner, **claims}
-        return jws.sign({"kid": issuer.method}, full, key.private)
+        return jws.sign({"kid": issuer.method}, full, key.signer)
 
     def shown(*tokens: str) -> str:
         vp = {"context": [V1], "type": "VerifiablePresentation", "verifiableCredential": [*tokens]}
         claims = {"iss": issuer.did, "aud": AUDIENCE, "exp": NOW + 60, "vp": vp}
-        return jws.sign({"kid": issuer.method}, claims, issuer.private)
+        return jws.sign({"kid": issuer.method}, claims, issuer.signer)
 
     loose = world.verifying(world.statuses, loose_shape=True)
     found = await loose.verify_presentation_jwt(

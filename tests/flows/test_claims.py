@@ -1,5 +1,6 @@
 """Claims between nodes: presented, verified, remembered, and gone when their issuer says so."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,35 @@ async def test_a_policy_asks_for_a_credential_and_names_it(tmp_path: Path) -> No
         assert await read(await transfer(recycler, done.details["agreement"])) == (200, {"a": 1})
 
 
+async def test_a_new_credential_counts_in_the_place_of_a_revoked_one(tmp_path: Path) -> None:
+    """Who gets another one after a revocation is asked again, although it was asked moments ago."""
+    async with space(tmp_path) as made:
+        recycler, provider = await recycler_and_provider(made)
+        revoked = await made.give(recycler, RECYCLER)
+        await made.authority.node.issuer.set_state(revoked, "revoked")
+        made.clock.ahead = 301
+        assert (await negotiate(recycler, provider)).state == "TERMINATED"
+        await made.give(recycler, RECYCLER)
+        done = await negotiate(recycler, provider)
+        assert done.state == "FINALIZED", done.reason
+
+
+async def test_a_request_that_shows_less_takes_nothing_back(tmp_path: Path) -> None:
+    """A look at the catalog presents the membership only; running transfers of other credentials go on."""
+    async with space(tmp_path) as made:
+        recycler, provider = await recycler_and_provider(made)
+        await made.give(recycler, RECYCLER)
+        done = await negotiate(recycler, provider)
+        address = await transfer(recycler, done.details["agreement"])
+        made.clock.ahead = 301
+        peer = await recycler.node.peers.find(provider.did)
+        await recycler.node.peers.catalog(peer)
+        assert await read(address) == (200, {"a": 1})
+        made.clock.ahead = 31 * 86_400  # the credential has ended meanwhile, and counts no more
+        await recycler.node.peers.catalog(peer)
+        assert RECYCLER not in provider.node.presentations.of(recycler.did).held
+
+
 @pytest.mark.parametrize("type_", [RECYCLER, MEMBER])
 async def test_a_revoked_credential_ends_running_transfers(tmp_path: Path, type_: str) -> None:
     """Within the time that a status list is kept, data is refused and the transfer ends, with the reason."""
@@ -119,6 +149,22 @@ async def test_a_revoked_credential_ends_running_transfers(tmp_path: Path, type_
         ).fetchone()
         ended = await until(provider, pid, "TERMINATED")
         assert "revoked by its issuer" in ended.reason
+
+
+async def test_time_ends_a_transfer_whatever_was_proved(tmp_path: Path) -> None:
+    """A permission for holders of a credential and for a while ends by itself, and only the time is blamed."""
+    lease = {**POLICIES["recyclers"], "when": [{"credential": RECYCLER}, {"for": "1 hour"}]}
+    async with space(tmp_path) as made:
+        provider = await made.add("provider", policies={"recyclers": lease}, datasets=DATASETS[:1])
+        recycler = await made.add("recycler")
+        await made.give(recycler, RECYCLER)
+        done = await negotiate(recycler, provider)
+        process = await recycler.node.transfers.request(done.details["agreement"])
+        assert (await until(recycler, process.pid, "STARTED")).state == "STARTED"
+        made.clock.advance(3_601)
+        ended = await until(recycler, process.pid, "TERMINATED")
+        assert "The permission ended on" in ended.reason
+        assert RECYCLER not in ended.reason
 
 
 async def test_what_was_presented_outlives_a_restart(tmp_path: Path) -> None:
@@ -187,3 +233,38 @@ async def test_requests_that_the_file_does_not_allow_wait(tmp_path: Path) -> Non
         await settled(made.authority, member)
         (refused,) = [r for r in member.node.wallet.requests() if r.pid == second.pid]
         assert (refused.status, refused.reason) == ("REJECTED", "no such site")
+
+
+async def test_what_others_need_to_prove_is_nothing_to_a_stranger(tmp_path: Path) -> None:
+    """Whoever writes into the process of somebody else is not asked for what that one has to prove."""
+    async with space(tmp_path) as made:
+        recycler, provider = await recycler_and_provider(made)
+        other = await made.add("other")
+        await negotiate(recycler, provider)
+        query = "SELECT pid FROM processes WHERE subject = 'negotiation'"
+        (pid,) = provider.node.db.read.execute(query).fetchone()
+        assert provider.node.needs.of_process(pid, recycler.did) == {RECYCLER}
+        assert provider.node.needs.of_process(pid, other.did) == frozenset()
+
+
+async def test_downloads_are_looked_at_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer that serves data itself looks at its own status lists once in a while, not without end."""
+    async with space(tmp_path, **OFFER) as made:
+        member = await made.add("member")
+        authority = made.authority
+        await authority.node.publisher.files(authority.node.config.catalog)
+        done = await negotiate(member, authority, "urn:x:members")
+        address = await transfer(member, done.details["agreement"])
+        grant = await authority.node.data.open(address.authorization, {})
+        looks = []
+        current = authority.node.presentations.current
+
+        async def counted(*arguments: Any) -> Any:
+            looks.append(arguments)
+            return await current(*arguments)
+
+        monkeypatch.setattr(authority.node.presentations, "current", counted)
+        with authority.node.data.running(grant, lambda: None):
+            for _ in range(500):
+                await asyncio.sleep(0)
+        assert len(looks) <= 1

@@ -1,5 +1,6 @@
 """Credentials issued and verified with real keys, processes and a store."""
 
+import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from connector.flows.status import Statuses
 from connector.flows.verify import Verifier, hashes
 from connector.flows.workers import Workers
 from connector.store.database import Database
-from connector.vc import methods, multikey, status
+from connector.vc import methods, multibase, multikey, status
 from connector.vc.proofs import proof as proofs
 from connector.vc.proofs import suites
 from connector.vc.signers import InMemory
@@ -109,8 +110,40 @@ async def test_what_each_suite_issues_verifies(world: World, kind: str, suite: s
         assert proof["cryptosuite"] == suite
         assert proof["created"].endswith("Z")
         assert proof["proofPurpose"] == "assertionMethod"
+        assert proof["verificationMethod"] == world.issuers[kind].method
+        octets = multibase.decode(proof["proofValue"], "z")
+        assert len(octets) == (96 if kind == "P-384" else 64)
+        if good is cases.GOOD_1_1:
+            assert issued["@context"] == [cases.V1, "https://w3id.org/security/data-integrity/v2"]
+        if "jcs" in suite:
+            assert proof["@context"] == issued["@context"]
         with pytest.raises(AnodeError):
             await world.verifier.verify({**issued, "credentialSubject": {"id": "did:example:other"}})
+
+
+async def test_nothing_but_proof_status_and_issuer_is_added(world: World) -> None:
+    """An empty issuer object gets an id; members, and the items of arrays, keep their order."""
+    types = ["https://types.example/B", "VerifiableCredential", "https://types.example/A"]
+    given = {"type": types, "issuer": {}, **{key: v for key, v in GOOD.items() if key != "type"}}
+    issuer = world.issuers["Ed25519"]
+    issued = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", given, revocable=True)
+    assert [*issued] == [*given, "credentialStatus", "proof"]
+    assert issued["issuer"] == {"id": issuer.did}
+    assert issued["type"] == types
+    for entry in issued["credentialStatus"]:
+        assert entry.keys() == {"id", *cases.ENTRY}
+        assert entry["id"] != entry["statusListCredential"]
+        assert entry["statusListCredential"].startswith("https://us.example/status/")
+        assert entry["statusListIndex"].isdigit()
+    named = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", {**given, "issuer": {"name": "We"}})
+    assert named["issuer"] == {"id": issuer.did, "name": "We"}
+    listed = await world.credentials.status_list(
+        issued["credentialStatus"][0]["statusListCredential"].rpartition("/")[2]
+    )
+    assert listed["type"] == ["VerifiableCredential", "BitstringStatusListCredential"]
+    subject = listed["credentialSubject"]
+    assert (subject["type"], subject["statusPurpose"]) == ("BitstringStatusList", "revocation")
+    assert len(gzip.decompress(multibase.decode(subject["encodedList"], "u"))) * 8 >= 131_072
 
 
 @pytest.mark.parametrize("name", cases.ISSUABLE)
@@ -199,6 +232,9 @@ async def test_a_proof_value_that_is_none_is_refused(world: World, value: Any) -
     for found in (value, issued["proof"]["proofValue"][1:], issued["proof"]["proofValue"][:-4]):
         with pytest.raises((RemoteProtocolError, Untrusted)):
             await world.verifier.verify({**issued, "proof": {**issued["proof"], "proofValue": found}})
+    without = {key: found for key, found in issued["proof"].items() if key != "proofValue"}
+    with pytest.raises((RemoteProtocolError, Untrusted)):
+        await world.verifier.verify({**issued, "proof": without})
 
 
 @pytest.mark.parametrize("proof", [None, [], "text", 7, [7], [{}] * 11])
@@ -256,8 +292,8 @@ async def test_others_may_sign_too(world: World) -> None:
     suite = next(s for s in issuer.suites if s.form == "rdfc")
     proof = {**proofs.unsigned(suite, issuer.method, "2026-01-01T00:00:00Z"), "previousProof": first["id"]}
     signed = {**document, "proof": [first]}
-    found = await hashes(world.workers, suite, signed, proof, issuer.private.public_key())
-    over = {**proof, "proofValue": suites.sign(issuer.private, found)}
+    found = await hashes(world.workers, suite, signed, proof, issuer.signer.public)
+    over = {**proof, "proofValue": suites.sign(issuer.signer, found)}
     await world.verifier.verify({**document, "proof": [first, over]})
     spoiled = {**first, "created": "2025-01-01T00:00:00Z"}
     for wrong in ([spoiled, beside], [spoiled, over], [over], [{**first, "id": "urn:x:other"}, over]):
@@ -330,6 +366,7 @@ async def test_presentations(world: World) -> None:
     await verify(await presented(world), "c1", None)
     own = {"kind": "P-256", "holder": world.issuers["P-256"].did}
     await verify(await presented(world, **own, verifiableCredential=[issued]), "c1", None)
+    await verify(await presented(world, kind="P-256", verifiableCredential=[issued]), "c1", None)
     tampered = {**issued, "credentialSubject": {"id": "did:example:other"}}
     bare = {key: value for key, value in issued.items() if key != "proof"}
     wrong: list[tuple[Any, str | None, str | None]] = [
@@ -342,7 +379,6 @@ async def test_presentations(world: World) -> None:
         (await presented(world, holder=world.issuers["P-256"].did), "c1", None),
         (await presented(world, proof={"proofPurpose": "assertionMethod"}), "c1", None),
         (await presented(world, verifiableCredential=[tampered]), "c1", None),
-        (await presented(world, kind="P-256", verifiableCredential=[issued]), "c1", None),
         (await presented(world, verifiableCredential=[bare]), "c1", None),
         ({**good, "verifiableCredential": ["text"]}, "c1", None),
         ({**good, "verifiableCredential": [None]}, "c1", None),
@@ -384,7 +420,26 @@ async def test_a_credential_of_ours_is_revoked_and_reinstated(world: World) -> N
     name = found["credentialStatus"][0]["statusListCredential"].rpartition("/")[2]
     with pytest.raises(NotFound, match="jwt"):  # no cryptosuite takes such a key
         await world.credentials.status_list(name)
-    assert world.credentials.status_list_jwt(name, older=False)
+    assert await world.credentials.status_list_jwt(name, older=False)
+
+
+async def test_our_lists_are_signed_once(world: World) -> None:
+    """Anybody may ask for them: the signature is the same for a minute, unless a bit has changed."""
+    issued = await world.credentials.issue("P-256", "ecdsa-rdfc-2019", GOOD, revocable=True)
+    entry = issued["credentialStatus"][0]
+    name = entry["statusListCredential"].rpartition("/")[2]
+
+    async def signatures() -> list[Any]:
+        proof = (await world.credentials.status_list(name))["proof"]["proofValue"]
+        return [proof, (await world.credentials.status_list_jwt(name, older=False))[0]]
+
+    before = await signatures()  # of ECDSA no two are alike
+    assert await signatures() == before
+    await world.statuses.set(entry, value=True)
+    changed_ones = await signatures()
+    assert not set(before) & set(changed_ones)
+    world.now += 61
+    assert not set(await signatures()) & set(changed_ones)
 
 
 async def listed(
@@ -437,6 +492,7 @@ async def test_lists_that_are_none_do_not_pass(world: World) -> None:
     makers: list[tuple[Callable[[], Any] | bytes, str]] = [
         (await listed(world, bytes(16383)), "bits"),
         (await listed(world, bytes(64 << 20)), "unpacks to more"),
+        (await listed(world, bytes(16384), subject={"encodedList": "z6Mk"}), "can't be used"),
         (await listed(world, kind="P-256"), "issued by"),
         (await listed(world, subject={"statusPurpose": "suspension"}), "is for suspension"),
         (await listed(world, subject={"encodedList": "uAAAA"}), "gzip"),
@@ -455,6 +511,11 @@ async def test_lists_that_are_none_do_not_pass(world: World) -> None:
         verify = world.verifying(world.lists("https://elsewhere.example")).verify
         with pytest.raises(Untrusted, match=reason):
             await verify(issued)
+    world.web[cases.LIST] = right
+    far = {**cases.ENTRY, "id": f"{cases.LIST}#9", "statusListIndex": "131072"}
+    beyond = await world.credentials.issue("Ed25519", "eddsa-rdfc-2022", changed("credentialStatus", far))
+    with pytest.raises(Untrusted, match="no entry 131072"):
+        await world.verifying(world.lists("https://elsewhere.example")).verify(beyond)
     del world.web[cases.LIST]
     with pytest.raises(Unavailable):
         await world.verifying(world.lists("https://elsewhere.example")).verify(issued)

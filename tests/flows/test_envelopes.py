@@ -274,6 +274,12 @@ async def test_the_older_form(world: World) -> None:
     await world.verifier.verify_presentation_jwt(token, AUDIENCE, None, older=True)
     with pytest.raises(Untrusted, match="audience"):
         await world.verifier.verify_presentation_jwt(token, "did:web:else.example", None, older=True)
+    with pytest.raises(Untrusted, match="nonce"):
+        await world.verifier.verify_presentation_jwt(token, AUDIENCE, "n1", older=True)
+    shown = envelope.envelope(token, "vp", older=True)
+    await world.verifier.verify_presentation(shown, None, AUDIENCE)
+    with pytest.raises(Untrusted, match="nonce"):
+        await world.verifier.verify_presentation(shown, "n1", AUDIENCE)
     strict = world.verifying(world.statuses, older_jwt=False)
     with pytest.raises(RemoteProtocolError, match="not taken"):
         await strict.verify_jwt(held, older=True)

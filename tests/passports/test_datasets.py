@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from connector.flows import publish
+from connector.flows import issuable, publish
 from connector.odrl import authoring
 from tests.passports import documents
 from tests.passports.documents import CATALOG, DATASPACE
 
 OPERATORS = ("cathode-supplier", "cell-maker", "oem", "recycler", "authority")
+ISSUER, MEMBER = "dataspace-authority", "MembershipCredential"
 OPERATOR = pytest.mark.parametrize("operator", OPERATORS)
 DIDS = {f"${{{name.upper().replace('-', '_')}_DID}}" for name in OPERATORS}
 PLACEHOLDERS = DIDS | {"${PASSPORTS}", "${DISMANTLING_LASTS}"}
@@ -25,14 +26,19 @@ def _file(dataset: dict[str, Any]) -> Path:
 
 
 def _offered(operator: str) -> dict[str, set[str] | str]:
-    """For each dataset of an operator: `everyone`, or the partners who see an offer."""
+    """For each dataset of an operator: `everyone`, or the partners (or credentials) that see an offer."""
     rules = documents.policies(DATASPACE / operator / "policies")
     seen: dict[str, set[str] | str] = {}
     for dataset in documents.datasets(DATASPACE / operator / "catalog"):
         (policy,) = dataset["offers"]
         offer = rules[policy]["offer"]
-        seen[dataset["id"]] = offer if offer == "everyone" else set(offer["partners"])
+        seen[dataset["id"]] = offer if offer == "everyone" else _listed(offer)
     return seen
+
+
+def _listed(offer: dict[str, Any]) -> set[str]:
+    (who,) = offer.values()
+    return set(who) if isinstance(who, list) else {who}
 
 
 ALL = [
@@ -88,25 +94,42 @@ def test_carbon_data_goes_to_customers_only() -> None:
 
 
 def test_each_point_has_its_readers() -> None:
-    """Point 1 is for everyone, points 2 and 4 for the recycler, point 3 for the authority: not nested."""
+    """Point 1 is for everyone, points 2 and 4 for recyclers, point 3 for authorities: not nested."""
     readers = {
-        "public": "everyone",
-        "dismantling": {"${RECYCLER_DID}"},
-        "test-reports": {"${AUTHORITY_DID}"},
-        "use-data": {"${RECYCLER_DID}"},
+        "public": set(),
+        "dismantling": {"RecyclerCredential"},
+        "test-reports": {"MarketSurveillanceCredential"},
+        "use-data": {"RecyclerCredential"},
     }
-    for dataset, seen in _offered("oem").items():
-        part = dataset.rpartition("/")[2]
+    rules = documents.policies(DATASPACE / "oem" / "policies")
+    for entry in documents.datasets(DATASPACE / "oem" / "catalog"):
+        part = entry["id"].rpartition("/")[2]
         if part in readers:
-            assert seen == readers[part], dataset
+            (terms,) = (rules[name] for name in entry["offers"])
+            assert {c["credential"] for c in terms.get("when", []) if "credential" in c} == readers[part]
+    assert _offered("oem")["https://passports.example.org/ev/A00142/use-data"] == {"${RECYCLER_DID}"}
 
 
 def test_partners_in_the_offer_are_those_of_the_terms() -> None:
-    """Whoever sees an offer may use the data, and nobody else."""
+    """Who sees an offer that is not for everyone may use the data, and nobody else."""
     for operator in OPERATORS:
         for name, policy in documents.policies(DATASPACE / operator / "policies").items():
             if policy["offer"] != "everyone":
-                assert {"participant": policy["offer"]["partners"]} in policy["when"], name
+                words = {"partners": "participant", "credential": "credential"}
+                (seen,) = policy["offer"].items()
+                assert {words[seen[0]]: seen[1]} in policy["when"], name
+
+
+def test_the_authority_gives_each_credential_that_is_asked_for() -> None:
+    """Every type in a policy of the operators is one of its file; a node takes that file; none is automatic."""
+    issued = issuable.load(DATASPACE / ISSUER / "issuer.yaml")
+    named = {MEMBER}
+    for operator in OPERATORS:
+        for policy in documents.policies(DATASPACE / operator / "policies").values():
+            conditions = [*policy.get("when", []), policy["offer"] if policy["offer"] != "everyone" else {}]
+            named |= {c["credential"] for c in conditions if "credential" in c}
+    assert named == issued.keys()
+    assert not any(one.permits("did:web:anybody.example") for one in issued.values())
 
 
 def test_the_dismantling_policy_ends() -> None:

@@ -5,6 +5,8 @@ from base64 import b64encode
 from copy import deepcopy
 from typing import Any
 
+from connector.vc import multibase
+
 V1 = "https://www.w3.org/2018/credentials/v1"
 V2 = "https://www.w3.org/ns/credentials/v2"
 EXAMPLES = "https://www.w3.org/ns/credentials/examples/v2"
@@ -23,7 +25,9 @@ ENTRY: dict[str, Any] = {
     "statusListCredential": LIST,
 }
 DIGEST = "sha256-" + b64encode(hashlib.sha256(b"held").digest()).decode()
-RESOURCES = {"https://held.example/": (b"other version", b"held")}
+RESOURCES = {
+    f"https://held.example/{n}": (b"other version", b"held") for n in ("", *(str(n) for n in range(7)))
+}
 
 
 def changed(*path_and_value: Any, base: dict[str, Any] = GOOD) -> dict[str, Any]:
@@ -86,6 +90,35 @@ ISSUABLE = {
     "language": changed("name", {"@value": "مثال", "@language": "ar", "@direction": "rtl"}),
     "languages": changed("description", [{"@value": "a", "@language": "en"}, "b"]),
     "issuer object": changed("issuer", {"name": "We", "description": {"@value": "us"}}),
+    "related in each form": related(
+        *[
+            {"id": f"https://held.example/{n}", **digest}
+            for n, digest in enumerate(
+                [
+                    *[
+                        {"digestSRI": f"{a}-" + b64encode(hashlib.new(a, b"held").digest()).decode()}
+                        for a in ("sha256", "sha384", "sha512")
+                    ],
+                    {"digestMultibase": multibase.encode("u", hashlib.sha256(b"held").digest())},
+                    {
+                        "digestMultibase": multibase.encode(
+                            "z", b"\x12\x20" + hashlib.sha256(b"held").digest()
+                        )
+                    },
+                    {
+                        "digestMultibase": multibase.encode(
+                            "u", b"\x20\x30" + hashlib.sha384(b"held").digest()
+                        )
+                    },
+                    {
+                        "digestMultibase": multibase.encode(
+                            "u", b"\x13\x40" + hashlib.sha512(b"held").digest()
+                        )
+                    },
+                ]
+            )
+        ]
+    ),
     "related": related(
         {"id": "https://held.example/", "digestSRI": DIGEST}, {"id": "urn:x:y", "digestSRI": DIGEST}
     ),
@@ -135,12 +168,15 @@ REJECTED = {
     "subject id array": changed("credentialSubject", "id", ["urn:x:1"]),
     "status id null": status(id=None),
     "status id no URL": status(id="no url"),
+    "status id array": status(id=["urn:x:1"]),
     "issuer null": changed("issuer", None),
     "issuer no URL": changed("issuer", "not-a-url"),
     "issuer number": changed("issuer", 7),
     "issuer id null": changed("issuer", {"id": None}),
     "issuer id no URL": changed("issuer", {"id": "not-a-url"}),
     "issuer name number": changed("issuer", {"name": 7}),
+    "issuer names": changed("issuer", {"name": ["a", {"@value": 7}]}),
+    "issuer description object": changed("issuer", {"description": {"@value": "x", "id": "urn:x:y"}}),
     "subject missing": changed("credentialSubject", ...),
     "subject empty": changed("credentialSubject", {}),
     "subject string": changed("credentialSubject", "did:example:subject"),
@@ -155,14 +191,21 @@ REJECTED = {
     "until no date": changed("validUntil", "tomorrow"),
     "until before from": {**GOOD, "validFrom": "2026-01-02T00:00:00Z", "validUntil": "2026-01-01T00:00:00Z"},
     **{
-        f"{key} untyped": changed(key, {"id": "urn:x:1"})
-        for key in ("credentialStatus", "termsOfUse", "evidence")
+        f"{key} {what}": changed(key, value)
+        for key in ("credentialStatus", "termsOfUse", "evidence", "refreshService", "credentialSchema")
+        for what, value in {
+            "untyped": {"id": "urn:x:1"},
+            "untyped, in an array": [{"id": "urn:x:1"}],
+            "one untyped": [{"id": "urn:x:1", "type": "https://types.example/T"}, {"id": "urn:x:2"}],
+            "type null": {"id": "urn:x:1", "type": None},
+            "type number": {"id": "urn:x:1", "type": 7},
+            "type empty": {"id": "urn:x:1", "type": []},
+            "a string": "urn:x:1",
+            "null": None,
+        }.items()
     },
-    **{f"{key} untyped": changed(key, [{"id": "urn:x:1"}]) for key in ("refreshService", "credentialSchema")},
     "schema no id": changed("credentialSchema", {"type": "JsonSchema"}),
     "schema id no URL": changed("credentialSchema", {"id": "x", "type": "JsonSchema"}),
-    "schema type number": changed("credentialSchema", {"id": "urn:x:1", "type": 7}),
-    "schema string": changed("credentialSchema", "https://s.example/1"),
     "name number": changed("name", 7),
     "name of objects": changed("name", {"value": "x"}),
     "name with more": changed("name", {"@value": "x", "@language": "en", "url": "did:example:1"}),
@@ -174,6 +217,16 @@ REJECTED = {
     "related twice": related(*[{"id": "https://held.example/", "digestSRI": DIGEST}] * 2),
     "related no digest": related({"id": "https://held.example/"}),
     "related wrong digest": related({"id": "https://held.example/", "digestSRI": "sha256-" + "A" * 43 + "="}),
+    "related wrong digest in multibase": related(
+        {"id": "https://held.example/", "digestMultibase": multibase.encode("u", bytes(32))}
+    ),
+    "related one wrong of two": related(
+        {
+            "id": "https://held.example/",
+            "digestSRI": DIGEST,
+            "digestMultibase": multibase.encode("u", bytes(32)),
+        }
+    ),
     "related wrong form": related({"id": "https://held.example/", "digestSRI": "md5-AAAA"}),
     "related wrong multibase": related({"id": "https://held.example/", "digestMultibase": "uAAAA"}),
     "undefined term": changed("undefinedTerm", "x"),

@@ -121,3 +121,14 @@ def test_a_key_must_be_for_the_purpose_and_of_the_did() -> None:
     ]:
         with pytest.raises(Untrusted):
             methods.method_key(wrong, f"{did}#k", purpose)
+
+
+def test_a_null_is_a_key_that_is_not_there() -> None:
+    """Java programs write null for members without a value: the key is the other member's."""
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    did = "did:web:a.example"
+    method = {"id": f"{did}#k", "publicKeyJwk": multikey.jwk(public), "publicKeyMultibase": None}
+    document = {"id": did, "verificationMethod": [method], "assertionMethod": ["#k"]}
+    assert multikey.encode(methods.method_key(document, f"{did}#k", "assertionMethod")) == multikey.encode(
+        public
+    )

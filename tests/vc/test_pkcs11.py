@@ -100,7 +100,7 @@ def test_a_wrong_pin_is_tried_once(made: SoftHsm) -> None:
 
 def test_what_is_no_token_is_told(made: SoftHsm, tmp_path: Path) -> None:
     """A token of another name, a module that is none, a PIN that others can read: each with what is wrong."""
-    with pytest.raises(InvalidFile, match="has no token 'another'"):
+    with pytest.raises(InvalidFile, match="has 0 tokens 'another'"):
         Token(made.module, "another", made.pin_file).holds("x")
     with pytest.raises(InvalidFile, match="can't be used as a PKCS #11 module"):
         Token(tmp_path / "no.so", made.label, made.pin_file).holds("x")
@@ -115,6 +115,20 @@ def test_a_session_that_dies_is_opened_anew(token: Token) -> None:
     signer = token.key("key-1", public)
     token._session.close()
     multikey.verify(public, signer.sign(b"message"), b"message")
+
+
+def test_what_happens_to_other_tokens_is_not_ours(
+    made: SoftHsm, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A token in another slot of the module that is taken out does not keep us from ours."""
+    (tmp_path / "other").mkdir()
+    other = softhsm.fresh(tmp_path / "other", tmp_path_factory.mktemp("softhsm"))
+    command = ["softhsm2-util", "--delete-token", "--token", other.label]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    ours = made.open()
+    ours.make("key-1", "P-256")
+    assert ours.holds("key-1")
+    ours.close()
 
 
 def test_a_token_that_is_gone_is_unavailable(made: SoftHsm, token: Token) -> None:

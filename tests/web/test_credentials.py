@@ -2,7 +2,11 @@
 
 import gzip
 import json
+import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +18,14 @@ from cryptography.hazmat.primitives import serialization
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from yarl import URL
 
-from connector.vc import jws, multikey
+from connector.errors import InvalidFile, RemoteProtocolError, Untrusted
+from connector.flows.credentials import key_issuer
+from connector.node import Parts
+from connector.vc import envelope, jws, multikey
+from connector.vc.signers import InMemory
 from connector.web import credentials, management
 from connector.web.openapi import document
+from tests.dataspace import SimulatedClock
 from tests.nodes import TOKEN, prepare, running
 from tests.vc.cases import GOOD, GOOD_1_1, REJECTED, changed
 
@@ -230,10 +239,55 @@ async def test_jwts_of_both_data_models(client: Client) -> None:
 
 
 async def test_presentations_are_verified(client: Client) -> None:
-    """A presentation that is none is refused as a credential is."""
-    for body in ({}, {"verifiablePresentation": GOOD}, {"verifiablePresentation": None}):
+    """One that holds is told with 200; with another challenge or domain, or none at all, 400."""
+    holder = key_issuer(InMemory(multikey.generate("P-256")))
+    held = (await client.issued("ed/jose"))["id"].partition(",")[2]
+    token = envelope.presentation_jwt(
+        [held], holder.signer, holder.method, audience="verifier.example", now=time.time(), lifetime=600,
+        token_id="urn:uuid:1", nonce="n1",
+    )  # fmt: skip
+    shown = {"verifiablePresentation": envelope.envelope(token, "vp")}
+    right = {"challenge": "n1", "domain": "verifier.example"}
+    for options in ({}, {"options": {}}, {"options": right}, {"options": {**right, "unknown": [1]}}):
+        status, answer = await client.post("/presentations/verify", {**shown, **options})
+        assert (status, answer["verified"], answer["errors"]) == (200, True, [])
+    wrong: list[Any] = [
+        {**shown, "options": {**right, "challenge": "n2"}},
+        {**shown, "options": {**right, "domain": "other.example"}},
+        {**shown, "options": 7},
+        {"verifiablePresentation": envelope.envelope(token[:-6] + "AAAAAA", "vp")},
+        {},
+        {"verifiablePresentation": GOOD},
+        {"verifiablePresentation": None},
+        {"verifiablePresentation": token},
+        {"verifiablePresentation": [shown["verifiablePresentation"]]},
+    ]
+    for body in wrong:
         status, answer = await client.post("/presentations/verify", body)
         assert (status, answer["verified"]) == (400, False)
+        assert answer["errors"][0]["detail"]
+
+
+async def test_digests_of_what_the_operator_holds(tmp_path: Path) -> None:
+    """A resource named with a wrong digest is refused where the settings say what lies at its address."""
+    (tmp_path / "old").write_bytes(b"first version")
+    (tmp_path / "new").write_bytes(b"second version")
+    url = "https://held.example/"
+    held = {url: [str(tmp_path / "old"), str(tmp_path / "new")]}
+
+    def related(content: bytes) -> dict[str, Any]:
+        digest = "sha256-" + b64encode(sha256(content).digest()).decode()
+        return changed("relatedResource", {"id": url, "digestSRI": digest})
+
+    async with running(tmp_path / "node", credentials={"resources": held}) as node:
+        credentials, verifier = node.node.credentials, node.node.verifier
+        for content in (b"first version", b"second version"):
+            await verifier.verify(await credentials.issue("key-1", "ecdsa-jcs-2019", related(content)))
+        with pytest.raises(RemoteProtocolError, match="digest"):
+            await credentials.issue("key-1", "ecdsa-jcs-2019", related(b"third version"))
+    with pytest.raises(InvalidFile, match="none: can't be read"):
+        async with running(tmp_path / "other", credentials={"resources": {url: [str(tmp_path / "none")]}}):
+            pass
 
 
 async def test_json_ld_is_taken_too(client: Client) -> None:
@@ -282,6 +336,64 @@ async def test_dids_that_can_not_be_resolved(
     assert body["didDocument"] is None
     assert body["didDocumentMetadata"] == {}
     assert body["didResolutionMetadata"]["error"]["type"] == f"https://www.w3.org/ns/did#{code}"
+
+
+async def test_a_did_that_was_given_up(client: Client) -> None:
+    """A did:web whose host says 410 is deactivated, which is told with 410."""
+
+    async def gone(_request: web.Request) -> web.Response:
+        raise web.HTTPGone
+
+    app = web.Application()
+    app.router.add_get("/.well-known/did.json", gone)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        did = f"did:web:localhost%3A{runner.addresses[0][1]}"
+        status, kind, body = await client.get(f"/identifiers/{did}")
+        assert (status, kind) == (410, "application/did-resolution")
+        assert body["didDocument"] is None
+        assert body["didDocumentMetadata"] == {"deactivated": True}
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("api", ["open", "off"])
+async def test_a_second_node_verifies_what_the_first_issues(tmp_path: Path, api: str) -> None:
+    """In each form, with the participant's own keys: keys and status come over did:web and HTTP, whether the
+    first has a VC API or not; a revocation is seen once the list is fetched anew."""
+    clock = SimulatedClock()
+    async with AsyncExitStack() as stack:
+        first, second = [
+            await stack.enter_async_context(
+                running(tmp_path / name, parts=Parts(clock=clock), credentials={"api": api})
+            )
+            for name in ("first", "second")
+        ]
+        issuing, verifier = first.node.credentials, second.node.verifier
+        own = {name: issuer for name, issuer in issuing.issuers.items() if issuer.did == first.did}
+        assert {multikey.kind(issuer.signer.public) for issuer in own.values()} == {"P-256", "Ed25519"}
+        held: list[dict[str, Any]] = []
+        for name, issuer in own.items():
+            for suite in issuer.suites:
+                for good in (GOOD, GOOD_1_1):
+                    issued = await issuing.issue(name, suite.name, good, revocable=True)
+                    if suite.form == "sd":
+                        issued = await issuing.derive(issued, ["/credentialSubject/id"])
+                    held.append(issued)
+            for good in (GOOD, GOOD_1_1):
+                token = await issuing.issue_jwt(name, good, revocable=True)
+                held.append(envelope.envelope(token, "vc", older=good is GOOD_1_1))
+        assert len(held) == 14
+        for document in held:
+            found = await verifier.verify(document)
+            assert found.issuer == first.did
+            await issuing.statuses.set(found.document["credentialStatus"][0], value=True)
+        clock.advance(clock.now() + 301)
+        for document in held:
+            with pytest.raises(Untrusted, match="revoked"):
+                await verifier.verify(document)
 
 
 async def test_a_part_is_derived(client: Client) -> None:

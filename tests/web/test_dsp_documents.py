@@ -13,7 +13,8 @@ import pytest
 from connector.dsp import messages
 from connector.dsp.messages import Message
 from connector.dsp.terms import CONTEXT, Kind, Role, State, Subject
-from connector.jsonld import documents
+from connector.jsonld import documents, lossless
+from connector.jsonld.contexts import CATENA_X
 from connector.odrl.model import parse
 from connector.store import processes as rows
 from connector.web.rendering import takes_gzip
@@ -214,6 +215,25 @@ async def test_a_dataset_is_shown_to_whom_it_is_offered(node: Talk) -> None:
     assert orjson.dumps(hidden[1]).replace(b"007", b"999") == orjson.dumps(missing[1])
     shown = await node.call("GET", "/dsp/catalog/datasets/urn:x:battery/007", who=STRANGER)
     assert shown[0] == 200
+
+
+async def test_catena_x_comes_with_its_context(tmp_path: Path) -> None:
+    """Who sees an offer in Catena-X's words gets the context that defines them; nobody else does."""
+    terms = [{"framework": "DataExchangeGovernance:1.0"}, {"purpose": "cx.pcf.base:1"}]
+    cx = {"profile": "cx", "offer": "everyone", "allow": "use", "when": terms}
+    for policies, contexts in (({"open": cx}, [CATENA_X, CONTEXT]), ({"open": POLICIES["open"]}, [CONTEXT])):
+        dataset = {**DATASETS[0], "offers": ["open"]}
+        async with talk(tmp_path / str(len(contexts)), policies=policies, datasets=[dataset]) as node:
+            _, page = await node.call("POST", "/dsp/catalog/request", ASK)
+            _, alone = await node.call("GET", f"/dsp/catalog/datasets/{DATASETS[0]['id']}")
+            for document, found in ((page, page["dataset"][0]), (alone, alone)):
+                assert document["@context"] == contexts
+                reading = lossless.read(document)
+                assert set(reading.invented) <= {"HttpData-PULL"}  # a format, which the protocol leaves open
+                assert reading.unknown == ()
+                rules = found["hasPolicy"][0]
+                offer = messages.ContractOfferMessage(provider_pid="p", offer=rules).document()
+                assert offer["@context"] == contexts
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.nodes import TOKEN, Running, running, until
 POLICIES = {
     "open": {"offer": "everyone", "allow": "use"},
     "friends": {"offer": {"partners": ["did:web:friend.example"]}, "allow": "use"},
+    "trucks": {"offer": {"to": "everyone", "data": {"category": "industrial"}}, "allow": "use"},
 }
 DATASET = {
     "id": "https://maker.example/passports/1",
@@ -162,12 +163,17 @@ async def test_the_catalog_is_published_into(pair: tuple[Operator, Operator]) ->
     assert len((await consumer("POST", "/peers/catalog", asked))["datasets"]) == 1
     wrong = await provider("POST", "/catalog", {**DATASET, "offers": ["opne"]}, 404)
     assert 'Did you mean "open"?' in wrong["reasons"][0]
+    wrong = await provider("POST", "/catalog", {**DATASET, "offers": ["open", "trucks"]}, 404)
+    assert wrong["reasons"] == [
+        f'Dataset {DATASET["id"]} can\'t be offered under policy "trucks": that is for data whose '
+        "category is industrial, and this has EV."
+    ]
 
 
 async def test_policies_are_told_in_english(pair: tuple[Operator, Operator]) -> None:
     """Each policy is listed with a sentence and its ODRL."""
     policies = (await pair[1]("GET", "/policies"))["policies"]
-    assert [p["id"] for p in policies] == ["friends", "open"]
+    assert [p["id"] for p in policies] == ["friends", "open", "trucks"]
     assert policies[0]["sentence"] == "Offered to did:web:friend.example only. The data may be used."
     assert policies[1]["rules"] == {"permission": [{"action": "use"}]}
 

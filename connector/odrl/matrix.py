@@ -1,0 +1,105 @@
+"""The enforcement matrix: for each term of a policy, what becomes of it once it is agreed.
+
+Both sides read it before they sign, so that a promise is not taken for a lock.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from connector.odrl.compile import compile_policy
+from connector.odrl.explain import Wording, placed
+from connector.odrl.model import Policy, Rule
+from connector.odrl.operands import OPERANDS, Operand
+from connector.odrl.phrases import phrase
+from connector.odrl.vocabulary import ACTIONS, Enforcement, action_name, includes
+
+HOW: Mapping[Enforcement, str] = MappingProxyType(
+    {
+        Enforcement.ENFORCED: "decided by the provider's node at every step",
+        Enforcement.PER_REQUEST: "decided or done by the provider's node at each request for data",
+        Enforcement.TRACKED: "tracked: falls due, and needs evidence",
+        Enforcement.AGREED: "agreed, not technically enforceable",
+    }
+)
+_WEAKER = tuple(HOW)
+_Terms = Mapping[str, Enforcement]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One term in plain English, and its class; None if this node refuses the policy because of it."""
+
+    says: str
+    enforcement: Enforcement | None
+    how: str
+    path: str
+
+
+def matrix(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> list[Row]:
+    """A row for each condition, prohibition and duty, in the policy's order."""
+    words = Wording(policy, known)
+    action = action_name(policy.permission[0].action) if policy.permission else "use"
+    terms = {term.path: term.enforcement for term in compile_policy(policy, action, known).terms}
+    found: list[Row] = []
+    for row in _rows(policy, words, terms):
+        if all((row.says, row.how) != (other.says, other.how) for other in found):
+            found.append(row)
+    return found
+
+
+def _rows(policy: Policy, words: Wording, terms: _Terms) -> Iterator[Row]:
+    for n, rule in enumerate(policy.permission):
+        path = f"permission[{n}]"
+        if not _decided(rule):  # done elsewhere, out of this node's sight, whatever the conditions
+            yield _row(words, f"may be {words.rule(rule, path)}", Enforcement.AGREED, f"{path}.action")
+        elif not rule.constraint:
+            who = "everyone" if action_name(rule.action) == "access" else "who has agreed"
+            yield _row(words, f"{phrase(rule.action).doing} by {who}", Enforcement.ENFORCED, path)
+        else:
+            yield from _conditions(rule, path, words, terms)
+        for m, duty in enumerate(rule.duty):
+            yield _duty(words, duty, f"{path}.duty[{m}]")
+    for n, rule in enumerate(policy.prohibition):
+        path = f"prohibition[{n}]"
+        if not _decided(rule):
+            doing = words.rule(rule, path) if rule.constraint else phrase(rule.action).doing
+            yield _row(words, f"not {doing}", Enforcement.AGREED, f"{path}.action")
+        elif not rule.constraint:
+            yield _row(words, f"not {phrase(rule.action).doing}", Enforcement.ENFORCED, path)
+        else:
+            for row in _conditions(rule, path, words, terms):
+                yield Row(f"not {row.says}", row.enforcement, row.how, row.path)
+    for n, duty in enumerate(policy.obligation):
+        yield _duty(words, duty, f"obligation[{n}]")
+
+
+def _decided(rule: Rule) -> bool:
+    """Whether the node is asked about the action, when the offer is shown or data are requested."""
+    return includes(action_name(rule.action), "use") or action_name(rule.action) == "access"
+
+
+def _conditions(rule: Rule, path: str, words: Wording, terms: _Terms) -> Iterator[Row]:
+    for part, where in placed(rule.constraint, f"{path}.constraint"):
+        yield _row(words, words.constraint(part, where), _weakest(where, terms), where)
+
+
+def _weakest(path: str, terms: _Terms) -> Enforcement:
+    """Of alternatives, the class of the one that is the least enforced: whoever wants can choose it."""
+    classes = [found for at, found in terms.items() if at == path or at.startswith(f"{path}.")]
+    return max(classes, key=_WEAKER.index, default=Enforcement.AGREED)
+
+
+def _duty(words: Wording, duty: Rule, path: str) -> Row:
+    known = ACTIONS.get(action_name(duty.action))
+    says = words.duty(duty, path)
+    if action_name(duty.action) == "use":  # Catena-X: how long the data are provided
+        return _row(words, says, Enforcement.ENFORCED, path)
+    return _row(words, says, (known and known.duty) or Enforcement.AGREED, path)
+
+
+def _row(words: Wording, says: str, enforcement: Enforcement, path: str) -> Row:
+    inside = [reason for at, reason in words.refused.items() if at == path or at.startswith(f"{path}.")]
+    if inside:
+        return Row(says, None, f"refused: {inside[0].sentence()}", path)
+    return Row(says, enforcement, HOW[enforcement], path)
