@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from connector.dcp.trust import Trust
 from connector.errors import Denied
 from connector.flows.transfer import DataAddress
 from tests.nodes import Running, until
@@ -252,7 +253,8 @@ async def test_downloads_are_looked_at_now_and_then(tmp_path: Path, monkeypatch:
     async with space(tmp_path, **OFFER) as made:
         member = await made.add("member")
         authority = made.authority
-        await authority.node.publisher.files(authority.node.config.catalog)
+        authority.node.trust = Trust({MEMBER: (authority.did,)}, frozenset({MEMBER}))
+        await made.give(authority, MEMBER)
         done = await negotiate(member, authority, "urn:x:members")
         address = await transfer(member, done.details["agreement"])
         grant = await authority.node.data.open(address.authorization, {})
