@@ -30,6 +30,8 @@ from connector.store.access import digest_of
 from connector.store.database import Database, Transaction
 
 _GRANTS_KEPT = 100_000
+_LOOK_AGAIN = 1.0
+"""Seconds between two looks, at least: a status list of our own is never good for longer than now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,7 @@ class DataPlane:
         if not self._proofs_matter(grant):
             return
         assert self._presentations is not None  # noqa: S101  # just asked
-        when = self._presentations.good_until(grant.participant)
+        when = max(self._presentations.good_until(grant.participant), self._clock.now() + _LOOK_AGAIN)
         self._looks[grant.transfer] = self._clock.call_at(when, lambda: self._tasks.run(self._look(grant)))
 
     async def _look(self, grant: Grant) -> None:

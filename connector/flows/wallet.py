@@ -188,30 +188,37 @@ class Wallet:
         received = [await self._read(caller, one, request) for one in message.credentials]
 
         def step(tx: Transaction) -> None:
+            held = {one.id: one.issuer for one in rows.held(tx)}
+            if len(held) + len(received) > _MAX_HELD:
+                raise Unavailable(f"this wallet holds {_MAX_HELD} credentials, the most that it takes")
             for one in received:
+                if held.get(one.id, one.issuer) != one.issuer:
+                    raise Denied(f"this wallet holds a credential {shown(one.id)} of another issuer")
                 rows.keep(tx, one)
             if request is not None:
                 rows.save_request(
                     tx, replace(request, status="ISSUED", issuer_pid=message.issuer_pid, changed=now)
                 )
 
-        if len(rows.held(self._db.read)) + len(received) > _MAX_HELD:
-            raise Unavailable(f"this wallet holds {_MAX_HELD} credentials, the most that it takes")
         await self._db.write(step)
         self._changed()
         self.received()
 
     async def _read(self, caller: Caller, given: CredentialContainer, request: Request | None) -> Held:
-        """A credential out of its container, verified: issued by the caller, about us."""
+        """A credential out of its container, verified: issued by the caller, about us.
+
+        What can be told without asking anybody comes first: a stranger must not choose what we fetch.
+        """
         kind = self._profile.format(given.format)
         if kind is None:
             raise RemoteProtocolError(
                 f"format is {shown(given.format)}; {' and '.join(FORMATS)} are taken here"
             )
-        one = await self._verifier.verify_jwt(given.payload, older=kind == JWT_11, meaning=False)
-        if one.issuer != caller.did:
-            raise Denied(f"the credential is issued by {shown(one.issuer)}, but {caller.did} hands it over")
-        document = dict(one.document)
+        loose = self._profile.has(Deviation.LOOSE_SHAPE)
+        said = envelope.read(given.payload, "vc", self._now(), older=kind == JWT_11, loose=loose)
+        if said.signer != caller.did:
+            raise Denied(f"the credential is issued by {shown(said.signer)}, but {caller.did} hands it over")
+        document = envelope.unclaimed(said.document)
         # EDC's issuer names every credential VerifiableCredential in its container; the credential knows.
         types = [self._profile.plain_type(t) for t in model.types(document) if t != "VerifiableCredential"]
         if not types:
@@ -224,20 +231,26 @@ class Wallet:
         for subject in subjects if isinstance(subjects, list) else [subjects]:
             if not isinstance(subject, dict) or subject.get("id") != self._identity.did:
                 raise Denied(f"the credential is not about {self._identity.did}")
+        one = await self._verifier.verify_jwt(given.payload, older=kind == JWT_11, meaning=False)
         until = None if one.until == float("inf") else one.until
-        id_ = document.get("id") if isinstance(document.get("id"), str) else self._new_id()
+        id_ = str(document["id"]) if isinstance(document.get("id"), str) else self._new_id()
         pid = request.pid if request is not None else None
-        return Held(str(id_), types[0], one.issuer, kind, given.payload, document, pid, self._now(), until)
+        return Held(id_, types[0], one.issuer, kind, given.payload, document, pid, self._now(), until)
 
     async def offered(self, caller: Caller, message: CredentialOfferMessage) -> None:
         """Keep an offer until the operator takes it up. Raises Denied: we do not trust who makes it."""
         if not any(caller.did in issuers for issuers in self._trust().issuers.values()):
             raise Denied(f"this participant takes offers of issuers that it trusts; {caller.did} is none")
-        if rows.offers_of(self._db.read, caller.did) >= _MAX_OFFERS:
-            raise Unavailable(f"{_MAX_OFFERS} offers of {caller.did} wait here already", retry_after=3600)
         now = self._now()
         objects = tuple(one.id for one in message.credentials)
-        await self._save(Request(self._new_id(), caller.did, objects, "OFFERED", None, None, now, now))
+        offer = Request(self._new_id(), caller.did, objects, "OFFERED", None, None, now, now)
+
+        def step(tx: Transaction) -> None:
+            if rows.offers_of(tx, caller.did) >= _MAX_OFFERS:
+                raise Unavailable(f"{_MAX_OFFERS} offers of {caller.did} wait here already", retry_after=3600)
+            rows.save_request(tx, offer)
+
+        await self._db.write(step)
 
     # -- asking
 

@@ -81,6 +81,24 @@ def counts(connection: sqlite3.Connection) -> tuple[int, int]:
     return found
 
 
+def lately(connection: sqlite3.Connection, holder: str, since: float) -> int:
+    """How many requests of a holder were made since then, or are still to be delivered."""
+    found: tuple[int] = connection.execute(
+        "SELECT count(*) FROM issuances WHERE holder = ? AND (created > ? OR message IS NOT NULL)",
+        (holder, since),
+    ).fetchone()
+    return found[0]
+
+
+def open_ones(connection: sqlite3.Connection) -> int:
+    """How many requests are not decided, or not delivered."""
+    found: tuple[int] = connection.execute(
+        "SELECT (SELECT count(*) FROM issuances WHERE status = 'RECEIVED')"
+        " + (SELECT count(*) FROM issuances WHERE message IS NOT NULL)"
+    ).fetchone()
+    return found[0]
+
+
 def undelivered(connection: sqlite3.Connection) -> list[tuple[str, float]]:
     """Requests with a message to deliver, and when."""
     return connection.execute("SELECT pid, next_try FROM issuances WHERE message IS NOT NULL").fetchall()

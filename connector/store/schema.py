@@ -88,6 +88,7 @@ CREATE TABLE issuances (
 ) WITHOUT ROWID;
 CREATE INDEX issuances_holder ON issuances (holder, created);
 CREATE INDEX issuances_message ON issuances (next_try) WHERE message IS NOT NULL;
+CREATE INDEX issuances_waiting ON issuances (holder) WHERE status = 'RECEIVED';
 
 -- Credentials that we have issued to participants.
 CREATE TABLE issued (
