@@ -16,8 +16,8 @@ from connector.cli.api import Api, path_of
 from connector.cli.download import check, download
 from connector.cli.output import COMMON, Common
 from connector.cli.timeline import amount, follow
-from connector.config import seconds
 from connector.errors import AnodeError
+from connector.quantities import seconds
 
 PeerArgument = Annotated[str, Parameter(help="The peer: its DID, or its node's URL.")]
 DatasetArgument = Annotated[str, Parameter(help="The dataset's id, as `anode catalog show PEER` lists it.")]
