@@ -8,8 +8,8 @@ issue anything. Then it is kept: a later request costs a look into memory. Kept 
 only until it ends, and only while its issuer's status list, fetched anew when our copy is too old, says
 nothing against it. What was proved stays so: a later request that lets us read less takes nothing back.
 
-A participant chooses where we ask it and what comes back. So a failure is remembered for seconds, what waits
-is limited for each host, and of what was presented we keep what was asked for and nothing else.
+A participant chooses where we ask it and what comes back. So it is remembered for seconds that no wallet of
+its own answered, what waits is limited for each host, and of what was presented we keep what was asked for.
 """
 
 import asyncio
@@ -218,12 +218,6 @@ class Presentations:
     async def _ask(self, caller: Caller, types: frozenset[str]) -> _Kept:
         try:
             return await self._renewed(caller, types)
-        except AnodeError as trouble:
-            self._failures.pop(caller.did, None)
-            self._failures[caller.did] = (trouble, self._now() + _FAILURE_LIFETIME)
-            if len(self._failures) > _CAPACITY:
-                del self._failures[next(iter(self._failures))]
-            raise
         finally:
             # Here and not when the task's callbacks run: who finds it ended and not to its liking would ask
             # for it for ever, since to wait for what has ended gives nobody else a turn.
@@ -231,7 +225,17 @@ class Presentations:
 
     async def _renewed(self, caller: Caller, types: frozenset[str]) -> _Kept:
         now = self._now()
-        found = await self._presented(caller, types)
+        try:
+            entries = await self._presented(caller, types)
+        except AnodeError as trouble:
+            # What answered is not the caller's wallet, or not in order. But one that has presented an ended
+            # credential may have a new one in a moment.
+            self._failures.pop(caller.did, None)
+            self._failures[caller.did] = (trouble, self._now() + _FAILURE_LIFETIME)
+            if len(self._failures) > _CAPACITY:
+                del self._failures[next(iter(self._failures))]
+            raise
+        found = await self._verified(caller, types, entries)
         before = self._proved_before(caller.did, [one for one in found if one.until > _FOREIGN])
         types |= {type_ for one in before for type_ in self._types(one.document)}
         credentials = (*found, *before)
@@ -263,7 +267,8 @@ class Presentations:
         found = frozenset(self._profile.plain_type(type_) for type_ in model.types(document))
         return found - {"VerifiableCredential"}
 
-    async def _presented(self, caller: Caller, types: frozenset[str]) -> list[rows.Presented]:
+    async def _presented(self, caller: Caller, types: frozenset[str]) -> list[Any]:
+        """The credentials, not looked at so far, in presentations that the caller made, for us."""
         document = await self._resolver.resolve(caller.did)
         required = self._trust().required
         fewer = self._profile.has(Deviation.OVER_ASKING_REFUSED) and required and required < types
@@ -285,13 +290,10 @@ class Presentations:
             what = f"the credential service of {caller.did} answered {answer.status}{said and f': {said}'}"
             raise Unavailable(what) if answer.status >= 500 else Untrusted(what)
         try:
-            return await self._verified(caller, types, answer)
+            return await self._opened(caller, answer)
         except RemoteProtocolError as wrong:
             what = f"what the credential service of {caller.did} answers is wrong"
             raise Untrusted(what, *wrong.reasons) from None
-        except EgressDenied as denied:
-            what = f"what a credential of {caller.did} refers to is out of reach of this node"
-            raise Untrusted(what, *denied.reasons) from None
 
     async def _query(self, service: str, caller: Caller, types: frozenset[str]) -> Answer:
         query = PresentationQueryMessage(scope=[self._profile.scope(type_) for type_ in sorted(types)])
@@ -307,8 +309,7 @@ class Presentations:
             max_bytes=MAX_BYTES,
         )
 
-    async def _verified(self, caller: Caller, types: frozenset[str], answer: Answer) -> list[rows.Presented]:
-        """What a credential service presents, in presentations that the caller made, for us."""
+    async def _opened(self, caller: Caller, answer: Answer) -> list[Any]:
         entries: list[Any] = []
         for presentation in messages.parse(answer.json(), PresentationResponseMessage).presentation:
             if not isinstance(presentation, str):
@@ -326,7 +327,19 @@ class Presentations:
             entries += model.credentials(made.document)
             if len(entries) > messages.MAX_CREDENTIALS:
                 raise RemoteProtocolError(f"more than {messages.MAX_CREDENTIALS} credentials are presented")
-        return [await self._credential(caller, types, entry) for entry in entries]
+        return entries
+
+    async def _verified(
+        self, caller: Caller, types: frozenset[str], entries: list[Any]
+    ) -> list[rows.Presented]:
+        try:
+            return [await self._credential(caller, types, entry) for entry in entries]
+        except RemoteProtocolError as wrong:
+            what = f"a credential that {caller.did} presents is wrong"
+            raise Untrusted(what, *wrong.reasons) from None
+        except EgressDenied as denied:
+            what = f"what a credential of {caller.did} refers to is out of reach of this node"
+            raise Untrusted(what, *denied.reasons) from None
 
     async def _credential(self, caller: Caller, types: frozenset[str], entry: Any) -> rows.Presented:
         """A credential in a presentation: verified and about the caller, if we believe its issuer.

@@ -629,6 +629,15 @@ async def test_more_credentials_than_are_read(world: World) -> None:
     await world.refused(party, *many, why="more than 50 credentials")
 
 
+async def test_a_new_credential_counts_at_once(world: World) -> None:
+    """A participant whose credential was refused is asked again as soon as it comes back with another."""
+    party = world.host.party()
+    expired = world.issuer.credential(party.did, claims={"exp": 1})
+    await world.refused(party, party.presentation(world.node.did, expired), why="expired")
+    held = world.issuer.credential(party.did)
+    assert await world.ask(party, party.presentation(world.node.did, held)) == (200, "")
+
+
 async def test_a_failure_is_remembered_for_seconds(world: World) -> None:
     """However often a participant with a broken wallet asks, its wallet is asked once in five seconds."""
     party = world.host.party()
