@@ -110,7 +110,9 @@ class CredentialIssuer:
                 f"credentials: {shown(unknown[0])} is not issued here; these are: {given}"
             )
         now = self._clock.now()
-        one = Issuance(self._new_id(), caller.did, message.holder_pid, wanted, "RECEIVED", now, now)
+        one = Issuance(
+            self._new_id(), caller.did, message.holder_pid, wanted, "RECEIVED", now, now, token=caller.token
+        )
         await self._db.write(lambda tx: _taken(tx, one))
         if all(self.kinds[id_].issuable.permits(caller.did) for id_ in wanted):
             self._tasks.run(self.approve(one.pid))
@@ -292,10 +294,12 @@ class CredentialIssuer:
         problem, final = await self._attempt(one)
         now = self._clock.now()
         if problem is None:
-            await self._save(replace(one, message=None, problem=None, attempts=one.attempts + 1))
+            await self._save(replace(one, message=None, problem=None, token=None, attempts=one.attempts + 1))
             return
         if final or now >= one.changed + self._delivery.deadline:
-            await self._save(replace(one, message=None, problem=problem, attempts=one.attempts + 1))
+            await self._save(
+                replace(one, message=None, problem=problem, token=None, attempts=one.attempts + 1)
+            )
             return
         pause = min(self._delivery.longest_retry, self._delivery.first_retry * 2**one.attempts)
         await self._save(replace(one, problem=problem, attempts=one.attempts + 1, next_try=now + pause))
@@ -309,7 +313,7 @@ class CredentialIssuer:
                 "POST",
                 f"{service}/credentials",
                 headers={
-                    "Authorization": f"Bearer {await self._identity.token(one.holder)}",
+                    "Authorization": f"Bearer {await self._identity.token(one.holder, one.token)}",
                     "Content-Type": "application/json",
                 },
                 body=one.message,

@@ -83,7 +83,7 @@ CREATE TABLE credential_requests (
 -- What holders have asked us for, and credentials given unasked. `message` is what remains to be delivered.
 CREATE TABLE issuances (
     pid TEXT PRIMARY KEY, holder TEXT NOT NULL, holder_pid TEXT, objects TEXT NOT NULL, status TEXT NOT NULL,
-    reason TEXT, message BLOB, attempts INTEGER NOT NULL, next_try REAL NOT NULL, problem TEXT,
+    reason TEXT, message BLOB, attempts INTEGER NOT NULL, next_try REAL NOT NULL, problem TEXT, token TEXT,
     created REAL NOT NULL, changed REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX issuances_holder ON issuances (holder, created);
