@@ -46,7 +46,7 @@ class Heard:
 
 
 async def test_the_holders_access_token_comes_back_with_its_credentials(tmp_path: Path) -> None:
-    """ "If the token claim is present, it MUST be used by the Issuer Service": and it is not kept afterwards."""
+    """The token claim of a request must be used when its credentials are delivered; it is not kept longer."""
     async with space(tmp_path) as made:
         member, issuer = await made.add("member"), made.authority.node.issuer
         heard = member.node.identity = Heard(member.node.identity)
