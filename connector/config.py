@@ -114,6 +114,7 @@ FilePath = Annotated[Path, BeforeValidator(_from_file)]
 Address = Annotated[str, _expected(_web_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)]
+Group = Annotated[str, Field(min_length=1, max_length=100)]
 ServiceType = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
 
 
@@ -354,6 +355,9 @@ class Limits(Section):
     json_depth: Annotated[int, Field(ge=8, le=512)] = Field(
         64, description="The deepest nesting of JSON that is read, 8 to 512."
     )
+    projected_bytes: Size = Field(
+        8 << 20, description="The largest JSON document that a policy may have changed before it is served."
+    )
     open_processes: Annotated[int, Field(ge=1)] = Field(
         10_000,
         description="The most negotiations, and the most transfers, that one participant may have under way.",
@@ -390,6 +394,10 @@ class Config(Section):
         (Path("policies"),),
         strict=False,
         description="Files, or folders of *.yaml files, with the policies offers are made from.",
+    )
+    groups: dict[Group, Annotated[tuple[Did, ...], Field(strict=False)]] = Field(
+        default_factory=dict,
+        description="Groups of partners for policies: {recyclers: [did:web:recycler.example]}. Read on SIGHUP.",
     )
     delivery: Delivery = Field(default_factory=Delivery, description="How messages to peers are tried again.")
     data: Data = Field(default_factory=Data, description="The data plane: how agreed data is handed out.")
