@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from connector import yamlfile
 from connector.errors import InvalidFile
-from connector.quantities import Address, Did, Duration, FilePath, Port, ServiceType, Size, is_loopback
+from connector.quantities import Address, Did, Duration, FilePath, Group, Port, ServiceType, Size, is_loopback
 
 
 class Section(BaseModel):
@@ -246,6 +246,9 @@ class Limits(Section):
     json_depth: Annotated[int, Field(ge=8, le=512)] = Field(
         64, description="The deepest nesting of JSON that is read, 8 to 512."
     )
+    projected_bytes: Size = Field(
+        8 << 20, description="The largest JSON document that a policy may have changed before it is served."
+    )
     open_processes: Annotated[int, Field(ge=1)] = Field(
         10_000,
         description="The most negotiations, and the most transfers, that one participant may have under way.",
@@ -282,6 +285,11 @@ class Config(Section):
         (Path("policies"),),
         strict=False,
         description="Files, or folders of *.yaml files, with the policies offers are made from.",
+    )
+    groups: dict[Group, Annotated[tuple[Did, ...], Field(strict=False)]] = Field(
+        default_factory=dict,
+        description="Groups of partners that policies name: {recyclers: [did:web:recycler.example]}. Read on "
+        "SIGHUP too.",
     )
     delivery: Delivery = Field(default_factory=Delivery, description="How messages to peers are tried again.")
     data: Data = Field(default_factory=Data, description="The data plane: how agreed data is handed out.")

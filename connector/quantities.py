@@ -101,6 +101,7 @@ FilePath = Annotated[Path, BeforeValidator(_from_file)]
 Address = Annotated[str, _expected(_web_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)]
+Group = Annotated[str, Field(min_length=1, max_length=100)]
 ServiceType = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
 
 

@@ -66,6 +66,10 @@ def fetch(
     agreement: Annotated[
         str | None, Parameter(show_default=False, help="Use this agreement instead of negotiating one.")
     ] = None,
+    purpose: Annotated[
+        str | None,
+        Parameter(show_default=False, help="What the data are for, where the agreement names purposes."),
+    ] = None,
     keep: Annotated[
         bool,
         Parameter(
@@ -90,8 +94,10 @@ def fetch(
     process = api.post("/transfers", {"agreement": agreement})["process"]
     follow(api, process, {"STARTED"}, deadline, tell)
     pid = process["pid"]
-    with _told_how_to_go_on(common, peer, dataset, "--agreement", agreement, "-o", str(target)):
-        done = download(api, common, pid, target)
+    again = [peer, dataset, "--agreement", agreement, "-o", str(target)]
+    again += ["--purpose", purpose] if purpose else []
+    with _told_how_to_go_on(common, *again):
+        done = download(api, common, pid, target, purpose)
     if not keep:
         with contextlib.suppress(AnodeError):  # the data is here; if the provider was first, so be it
             api.post(path_of("transfers", pid, "moves"), {"kind": "complete"})

@@ -46,20 +46,23 @@ class Terms:
     """Properties, by name, of which a dataset must have one value each to be offered so."""
     contexts: tuple[str, ...]
     """The JSON-LD contexts that a document with this offer needs."""
+    groups: Callable[[str], frozenset[str]]
+    """The groups of partners that a participant is in."""
 
     def visible_to(self, participant: str, now: float, claims: Claims) -> bool:
         """Whether the participant sees offers under this policy now.
 
         What the contract wants proved needs no proof yet: the offer is how one learns what to bring.
         """
-        facts = Facts(now, participant, now, phase="catalog")
+        facts = Facts(now, participant, now, phase="catalog", groups=self.groups(participant))
         if not self.contract.possible(facts):
             return False
         return self.access.decide(facts._replace(action="access", claims=claims)).permitted
 
-    def decide(self, participant: str, now: float, claims: Claims) -> Decision:
-        """Whether an agreement made now would allow use now."""
-        return self.contract.decide(Facts(now, participant, now, claims=claims, phase="negotiation"))
+    def decide(self, participant: str, now: float, claims: Claims, target: str | None = None) -> Decision:
+        """Whether an agreement made now about the dataset `target` would allow use now."""
+        facts = Facts(now, participant, now, claims=claims, phase="negotiation", target=target)
+        return self.contract.decide(facts._replace(groups=self.groups(participant), collections=frozenset()))
 
     def rules(self) -> dict[str, Any]:
         """The policy's rules as ODRL."""
@@ -112,12 +115,15 @@ class Catalog:
         address: str,
         policies: Mapping[str, Authored],
         claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
+        groups: Callable[[str], frozenset[str]] = lambda _: frozenset(),
     ) -> None:
         self._db, self._clock, self._address = db, clock, address
         self.claims = claims
         """What is known of a participant's claims."""
+        self.groups = groups
+        """The groups of partners that a participant is in."""
         self._parts = dcat.Parts(participant, address)
-        self.terms = {name: _terms(name, authored) for name, authored in policies.items()}
+        self.terms = {name: _terms(name, authored, groups) for name, authored in policies.items()}
         self._pages: OrderedDict[tuple[Any, ...], CatalogPage] = OrderedDict()
         self.asks: frozenset[str] = frozenset().union(*(t.access.credentials for t in self.terms.values()))
         """Credentials that who looks at the catalog may be asked for."""
@@ -218,7 +224,7 @@ def _contexts(terms: Iterable[Terms]) -> tuple[str, ...]:
     return max((t.contexts for t in terms), key=len, default=tuple(contexts_of(None)))
 
 
-def _terms(name: str, authored: Authored) -> Terms:
+def _terms(name: str, authored: Authored, groups: Callable[[str], frozenset[str]]) -> Terms:
     policy = authored.contract
     digest = canonical.digest(policy)
     return Terms(
@@ -231,6 +237,7 @@ def _terms(name: str, authored: Authored) -> Terms:
         authored.sentence,
         authored.data,
         tuple(contexts_of(to_document(policy))),
+        groups,
     )
 
 

@@ -255,7 +255,8 @@ def policy_reaction(catalog: Catalog) -> Reaction:
         claims = catalog.claims(process.participant)
         if process.details.get("by_hand") == process.details["digest"] and catalog.has(tx, dataset):
             policy, _ = _read(process.details["offer"], "Offer")
-            facts = Facts(now, process.participant, now, claims=claims, phase="negotiation")
+            facts = Facts(now, process.participant, now, claims=claims, phase="negotiation", target=dataset)
+            facts = facts._replace(groups=catalog.groups(process.participant), collections=frozenset())
             return _agreed_or_ended(compile_policy(policy).decide(facts))
         try:
             offers = catalog.offers(tx, process.participant, dataset, now)
@@ -263,7 +264,7 @@ def policy_reaction(catalog: Catalog) -> Reaction:
             return Move(Kind.TERMINATE, str(gone))
         for offer in offers:
             if offer.digest == process.details["digest"]:
-                return _agreed_or_ended(offer.decide(process.participant, now, claims))
+                return _agreed_or_ended(offer.decide(process.participant, now, claims, dataset))
         if process.state is State.REQUESTED and not process.details.get("countered"):
             return Move(
                 Kind.OFFER, "the terms asked for are not ours", {"offer": offers[0].document(dataset)}

@@ -103,5 +103,20 @@ CREATE TABLE presented (
 ) WITHOUT ROWID;
 """
 
-STEPS = (_FIRST, _CREDENTIALS)
+_USES = """
+-- Uses of agreements whose policies count them, as provider.
+CREATE TABLE uses (
+    agreement TEXT NOT NULL, participant TEXT NOT NULL, number INTEGER NOT NULL, first REAL NOT NULL,
+    last REAL NOT NULL,
+    PRIMARY KEY (agreement, participant)
+) WITHOUT ROWID;
+
+-- Keys of the pseudonyms that are given under an agreement. They never leave.
+CREATE TABLE pseudonyms (
+    agreement TEXT NOT NULL, participant TEXT NOT NULL, key BLOB NOT NULL,
+    PRIMARY KEY (agreement, participant)
+) WITHOUT ROWID;
+"""
+
+STEPS = (_FIRST, _CREDENTIALS, _USES)
 VERSION = len(STEPS)
