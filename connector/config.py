@@ -397,7 +397,7 @@ class Config(Section):
     )
     groups: dict[Group, Annotated[tuple[Did, ...], Field(strict=False)]] = Field(
         default_factory=dict,
-        description="Groups of partners for policies: {recyclers: [did:web:recycler.example]}. Read on SIGHUP.",
+        description="Groups of partners for policies: {suppliers: [did:web:cells.example]}. Read on SIGHUP.",
     )
     delivery: Delivery = Field(default_factory=Delivery, description="How messages to peers are tried again.")
     data: Data = Field(default_factory=Data, description="The data plane: how agreed data is handed out.")
