@@ -33,7 +33,7 @@ lint: ## style, format and import rules
 types: ## mypy, strict
 	@$(call ready,requirements-dev.txt)$(BIN)/mypy
 
-conformance: ## the Eclipse kit and a real Eclipse connector against this node (needs JDK 17 and Maven)
+conformance: ## the Eclipse kits and a real Eclipse connector against this node (needs JDK 17 and Maven)
 	@$(call ready,requirements-dev.txt)$(PYTEST) -m conformance tests/conformance tests/interop
 
 bench: ## CPU per operation, as ratios to a bare aiohttp handler

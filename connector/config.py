@@ -5,69 +5,26 @@ Paths in the file are relative to the file. Durations become seconds, sizes beco
 """
 
 import difflib
-import ipaddress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from connector import yamlfile
-from connector.amounts import seconds, size
 from connector.errors import InvalidFile
-
-
-def _expected(convert: Any) -> BeforeValidator:
-    def check(value: object) -> Any:
-        try:
-            return convert(value)
-        except ValueError as problem:
-            raise PydanticCustomError("expected", "{what}", {"what": str(problem)}) from None
-
-    return BeforeValidator(check)
-
-
-def _from_file(value: object, info: ValidationInfo) -> object:
-    if not isinstance(value, (str, Path)) or not str(value):
-        raise PydanticCustomError("expected", "{what}", {"what": "the path of a file or folder"})
-    return (info.context or {}).get("folder", Path()) / Path(value).expanduser()
-
-
-def _web_address(value: object) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address such as https://connector.example")
-    if parts.query or parts.fragment or parts.username or parts.port == 0:
-        raise ValueError("an address without user, query or fragment, such as https://connector.example")
-    return str(value).rstrip("/")
-
-
-DURATION = _expected(seconds)
-SIZE = _expected(size)
-Duration = Annotated[float, DURATION, Field(gt=0, le=366 * 86400)]
-Size = Annotated[int, SIZE, Field(gt=0)]
-FilePath = Annotated[Path, BeforeValidator(_from_file)]
-Address = Annotated[str, _expected(_web_address)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Did = Annotated[str, Field(pattern=r"^did:[a-z0-9]+:[A-Za-z0-9._:%-]+$", max_length=512)]
-ServiceType = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$")]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address certainly names this machine only."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost" or host.lower().endswith(".localhost")
+from connector.quantities import (
+    Address,
+    Did,
+    Duration,
+    FilePath,
+    Group,
+    Port,
+    ServiceType,
+    Size,
+    is_loopback,
+)
 
 
 class Section(BaseModel):
@@ -323,6 +280,9 @@ class Limits(Section):
     json_depth: Annotated[int, Field(ge=8, le=512)] = Field(
         64, description="The deepest nesting of JSON that is read, 8 to 512."
     )
+    projected_bytes: Size = Field(
+        8 << 20, description="The largest JSON document that a policy may have changed before it is served."
+    )
     open_processes: Annotated[int, Field(ge=1)] = Field(
         10_000,
         description="The most negotiations, and the most transfers, that one participant may have under way.",
@@ -359,6 +319,11 @@ class Config(Section):
         (Path("policies"),),
         strict=False,
         description="Files, or folders of *.yaml files, with the policies offers are made from.",
+    )
+    groups: dict[Group, Annotated[tuple[Did, ...], Field(strict=False)]] = Field(
+        default_factory=dict,
+        description="Groups of partners that policies name: {recyclers: [did:web:recycler.example]}. Read on "
+        "SIGHUP too.",
     )
     delivery: Delivery = Field(default_factory=Delivery, description="How messages to peers are tried again.")
     negotiation: Negotiation = Field(

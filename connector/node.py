@@ -48,6 +48,7 @@ from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
 from connector.flows.verify import Verifier
+from connector.flows.views import Views
 from connector.flows.wallet import Wallet
 from connector.flows.whatif import WhatIf
 from connector.flows.workers import Workers
@@ -146,7 +147,10 @@ class Node:
         self.presentations, self.wallet, self.issuer = self._claims(transport, new_id)
         self.membership = None if self.wallet is None else self._membership(self.wallet)
         policies = authoring.load(config.policies)
-        self.catalog = Catalog(self.db, self.clock, self.participant, self.address, policies, self._claims_of)
+        self.groups = _groups(config)
+        self.catalog = Catalog(
+            self.db, self.clock, self.participant, self.address, policies, self._claims_of, self._groups_of
+        )
         self.sources = Sources(self.db)
         self.publisher = Publisher(self.db, self.clock, self.catalog, self.sources)
         agreed = Policies()
@@ -154,7 +158,16 @@ class Node:
         self.answers = Answers(self.db, self.audit, agreed)
         self.what_if = WhatIf(self.db, self.audit)
         self.data = DataPlane(
-            self.db, self.clock, self.audit, agreed, self._end_transfer, self.tasks, self.presentations
+            self.db,
+            self.clock,
+            self.audit,
+            agreed,
+            self._end_transfer,
+            self.tasks,
+            self.sources,
+            Views(self.db, self.upstream, config.limits.projected_bytes),
+            self._groups_of,
+            self.presentations,
         )
         endpoint = DataEndpoint(
             f"{config.public.url.rstrip('/')}/data",
@@ -168,7 +181,7 @@ class Node:
             self.data.cut,
             self.data.watch,
             new_id,
-            parts.transfer or transfer.policy_reaction(agreed, self._claims_of),
+            parts.transfer or transfer.policy_reaction(agreed, self._claims_of, self._groups_of),
         )
         negotiation = Negotiation(
             self.participant,
@@ -206,7 +219,7 @@ class Node:
         self.negotiations = Negotiations(self.exchange)
         self.transfers = Transfers(self.exchange)
         self.peers = Peers(transport, self.identity, self.resolver, self.db)
-        self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers)
+        self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers, agreed)
 
     async def start(self) -> None:
         """Publish what the catalog files declare, take up what an earlier run left undone."""
@@ -240,19 +253,20 @@ class Node:
     def reload(self) -> None:
         """Read anew what may change while the node runs: its keys, and whom it believes.
 
-        Of the settings these count: credentials.authority, trusted, require and present. Raises InvalidFile
-        if something is wrong with any of it; then what held before goes on to hold.
+        Of the settings these count: groups, and credentials.authority, trusted, require and present. Raises
+        InvalidFile if something is wrong with any of it; then what held before goes on to hold.
         """
         settings = self._reread()
         trust = _trust(settings)
         if self.keys is not None:
             self.keys.reload()
-        self.trust = trust
+        self.trust, self.groups = trust, _groups(settings)
         if self.presentations is not None:
             self.presentations.forget()
         if self.membership is not None:
             self.membership.authority = settings.credentials.authority
             self.membership.look()
+        self.data.reconsider()
 
     async def prove(self, caller: Caller, types: frozenset[str] = frozenset()) -> None:
         """See that what policies ask of a caller is known. Raises as `Presentations.ensure`."""
@@ -261,6 +275,10 @@ class Node:
 
     def _claims_of(self, participant: str) -> Claims:
         return NO_CLAIMS if self.presentations is None else self.presentations.of(participant)
+
+    def _groups_of(self, participant: str) -> frozenset[str]:
+        """The groups of partners that a participant is in, by the settings."""
+        return self.groups.get(participant, frozenset())
 
     def _shows(self, types: frozenset[str]) -> frozenset[str]:
         """What of our credentials a peer may read, when policies in play name these types."""
@@ -399,6 +417,12 @@ def _limits(config: Config) -> judge.Limits:
             *(f"{a.place}: {a.id}: what we need as consumer has no `review` and no `data`" for a in wrong)
         )
     return judge.Limits(settings.counters, settings.review, settings.review_deadline, accept)
+
+
+def _groups(config: Config) -> dict[str, frozenset[str]]:
+    """The groups of each partner that is in one."""
+    partners = {partner for members in config.groups.values() for partner in members}
+    return {one: frozenset(name for name, found in config.groups.items() if one in found) for one in partners}
 
 
 def _trust(config: Config) -> Trust:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Role
+from connector.errors import Denied
 from connector.flows.transfer import DataAddress, read_address
 from connector.odrl import canonical
 from connector.odrl.model import parse
@@ -86,7 +87,7 @@ class Pull:
         return await self.node.post(*say(self.node.node, process, kind))
 
 
-async def agree(node: Talk, dataset_id: str, permission: list[Any] = USE) -> str:
+async def agree(node: Talk, dataset_id: str, permission: list[Any] = USE, **rules: Any) -> str:
     """An agreement in force about a dataset, made a minute ago."""
     number = node.node.db.read.execute("SELECT count(*) FROM agreements").fetchone()[0]
     document = {
@@ -96,6 +97,7 @@ async def agree(node: Talk, dataset_id: str, permission: list[Any] = USE) -> str
         "assigner": node.node.participant,
         "assignee": PEER,
         "permission": permission,
+        **rules,
     }
     digest = canonical.digest(parse(document, "Agreement"))
     agreed = node.node.clock.now() - 60
@@ -104,12 +106,17 @@ async def agree(node: Talk, dataset_id: str, permission: list[Any] = USE) -> str
     return value.id
 
 
-async def pull(node: Talk, name: str, permission: list[Any] = USE) -> Pull:
+async def pull(node: Talk, name: str, permission: list[Any] = USE, **rules: Any) -> Pull:
     """Ask for a transfer, and wait for the address."""
-    agreement = await agree(node, f"urn:x:{name}", permission)
+    return await begin(node, await agree(node, f"urn:x:{name}", permission, **rules))
+
+
+async def begin(node: Talk, agreement: str) -> Pull:
+    """The same under an agreement that there is. Denied, with the provider's reason: it did not start."""
+    number = node.node.db.read.execute("SELECT count(*) FROM processes").fetchone()[0]
     body = message(
         "TransferRequestMessage",
-        consumerPid=f"c-{agreement}",
+        consumerPid=f"c{number}-{agreement}",
         agreementId=agreement,
         format="HttpData-PULL",
         callbackAddress=CALLBACK,
@@ -119,6 +126,8 @@ async def pull(node: Talk, name: str, permission: list[Any] = USE) -> Pull:
     await node.quiet()
     [(_, start)] = [m for m in node.mailbox.messages if m[1]["consumerPid"] == body["consumerPid"]]
     node.mailbox.messages.clear()
+    if start["@type"] != "TransferStartMessage":
+        raise Denied(start["reason"][0])
     return Pull(node, process["@id"], read_address(start["dataAddress"]))
 
 

@@ -12,6 +12,8 @@ from connector.flows.clock import Clock, Handle
 from connector.node import Parts
 from tests.nodes import Running, running
 
+START = 1_800_000_000.0
+"""Where the clock that stands still stands: 15 January 2027 08:00 UTC."""
 MEMBER, RECYCLER = "MembershipCredential", "RecyclerCredential"
 ISSUED = {MEMBER: {"to": "everyone", "claims": {"memberOf": "Batteries"}}, RECYCLER: {"lasts": "30 days"}}
 
@@ -50,12 +52,19 @@ async def settled(*nodes: Running) -> None:
         await asyncio.gather(*tasks)
 
 
+class Still(Shifted):
+    """Time that stands still until a test sets it forward."""
+
+    def now(self) -> float:
+        return START + self.ahead
+
+
 class Space:
     """The authority's node and those of members, by name. They share a clock."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, stack: AsyncExitStack, clock: Shifted | None = None) -> None:
         self._folder, self._stack = folder, stack
-        self.clock = Shifted()
+        self.clock = clock or Shifted()
         self.nodes: dict[str, Running] = {}
 
     @property
@@ -89,10 +98,12 @@ class Space:
 
 
 @asynccontextmanager
-async def space(folder: Path, issued: dict[str, Any] | None = None, **files: Any) -> AsyncIterator[Space]:
+async def space(
+    folder: Path, issued: dict[str, Any] | None = None, clock: Shifted | None = None, **files: Any
+) -> AsyncIterator[Space]:
     """A data space with its authority."""
     (folder / "issuer.yaml").write_text(yaml.safe_dump(issued or ISSUED))
     async with AsyncExitStack() as stack:
-        made = Space(folder, stack)
+        made = Space(folder, stack, clock)
         await made.add("authority", credentials={"issue": str(folder / "issuer.yaml")}, **files)
         yield made

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from connector import amounts, config, resources, yamlfile
+from connector import config, quantities, resources, yamlfile
 from connector.cli import template
 from connector.errors import InvalidFile
 
@@ -210,8 +210,8 @@ def test_lines_of_keys_and_items() -> None:
 )
 def test_durations(text: object, value: float) -> None:
     """Durations are text with a unit, or seconds; written back they mean the same."""
-    assert amounts.seconds(text) == value
-    assert amounts.seconds(amounts.duration_text(value)) == value
+    assert quantities.seconds(text) == value
+    assert quantities.seconds(quantities.duration_text(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -219,15 +219,15 @@ def test_durations(text: object, value: float) -> None:
 )
 def test_sizes(text: object, value: int) -> None:
     """Sizes are text with a unit, or bytes; written back they mean the same."""
-    assert amounts.size(text) == value
-    assert amounts.size(amounts.size_text(value)) == value
+    assert quantities.size(text) == value
+    assert quantities.size(quantities.size_text(value)) == value
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "-3s", "1 fortnight", "1e9s", None, True, []])
 def test_not_durations(text: object) -> None:
     """A duration without a known unit is refused, never guessed."""
     with pytest.raises(ValueError, match="a duration, such as"):
-        amounts.seconds(text)
+        quantities.seconds(text)
 
 
 def fields(model: type[BaseModel]) -> list[tuple[str, str | None]]:

@@ -45,7 +45,8 @@ class Shell:
 
     folder: Path
     environment: dict[str, str]
-    jobs: list[subprocess.Popen[str]] = field(default_factory=list)
+    jobs: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+    """By number, as a shell gives them: one more than the highest that there is."""
 
     def run(self, command: str, code: int = 0) -> str:
         """What it prints; it must end with this code. `&` leaves it running once it has printed a line."""
@@ -79,15 +80,18 @@ class Shell:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self.jobs.append(process)
+        self.jobs[max(self.jobs, default=0) + 1] = process
         assert process.stdout is not None
         return process.stdout.readline()
 
     def _kill(self, numbers: list[int]) -> str:
         for number in numbers:
-            self.jobs[number - 1].terminate()
+            self.jobs[number].terminate()
         for number in numbers:
-            assert self.jobs[number - 1].wait(10) == 0
+            ended = self.jobs.pop(number)
+            assert ended.wait(10) == 0
+            assert ended.stdout is not None
+            ended.stdout.close()
         return ""
 
 
@@ -103,7 +107,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     made = Shell(tmp_path / "work", {**environment(), "PATH": path})
     yield made
-    for process in made.jobs:
+    for process in made.jobs.values():
         if process.poll() is None:
             process.kill()
         process.wait()
@@ -112,12 +116,14 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def test_the_tutorial(shell: Shell) -> None:
-    """Both tutorials work as they stand, word for word, but for the ports."""
-    ports = {"7070": two_free_ports()}
-    ports["9090"] = next(port for port in iter(two_free_ports, 0) if abs(port - ports["7070"]) > 1)
+    """All tutorials work as they stand, word for word, but for the ports."""
+    ports: dict[str, int] = {}
+    for said in ("7070", "9090", "6060", "5050", "4040"):
+        taken = ports.values()
+        ports[said] = next(p for p in iter(two_free_ports, 0) if all(abs(p - other) > 1 for other in taken))
     tutorial = "".join(b for b in BLOCKS if "$ make" not in b)
-    for port, free in ports.items():
-        tutorial = tutorial.replace(port, str(free)).replace(f"{port[:-1]}1", str(free + 1))
+    mine = ports | {f"{port[:-1]}1": free + 1 for port, free in ports.items()}
+    tutorial = re.sub("|".join(mine), lambda found: str(mine[found[0]]), tutorial)
     told = commands([tutorial])
     assert len(told) > 10
     for command, said in told:

@@ -56,7 +56,7 @@ def show(
         output.show(common, found, text.held(found["credential"]))
     elif one := _find(api.get("/credentials/requests")["requests"], "pid", identifier):
         if one["status"] in ("REQUESTED", "RECEIVED"):
-            one = api.post(path_of("credentials/requests", identifier, "refresh"), {})
+            one = _refreshed(api, one, common)
         output.show(common, one, text.request(one))
     elif one := _find(api.get("/credentials/issuances")["issuances"], "pid", identifier):
         output.show(common, one, text.issuance(one))
@@ -209,6 +209,18 @@ def drop(identifier: Id, /, *, common: Common = COMMON) -> int:
 
 def _find(listed: list[dict[str, Any]], name: str, wanted: str) -> dict[str, Any] | None:
     return next((one for one in listed if one[name] == wanted), None)
+
+
+def _refreshed(api: Api, one: dict[str, Any], common: Common) -> dict[str, Any]:
+    """A request as its issuer tells that it stands; as it stood, if the issuer can't be asked now."""
+    try:
+        found: dict[str, Any] = api.post(path_of("credentials/requests", one["pid"], "refresh"), {})
+    except Told as told:
+        if told.code not in ("unavailable", "not-found"):
+            raise
+        output.note(common, f"the issuer can't be asked now: {told}")
+        return one
+    return found
 
 
 def _decided(api: Api, asked: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:

@@ -53,8 +53,10 @@ def check(target: Path) -> None:
         raise InvalidFile(f"{target}: nothing can be written in {target.parent}")
 
 
-def download(api: Api, common: Common, pid: str, target: Path) -> dict[str, Any]:
+def download(api: Api, common: Common, pid: str, target: Path, purpose: str | None = None) -> dict[str, Any]:
     """Write a running transfer's data to a file; its `file`, `bytes`, `sha256` and `media_type`.
+
+    `purpose` is what the data are for, where the agreement names purposes.
 
     :raises Unavailable: it broke off again and again. What has arrived is kept for the next time.
     :raises InvalidFile: the file can't be written.
@@ -63,7 +65,7 @@ def download(api: Api, common: Common, pid: str, target: Path) -> dict[str, Any]
     media_type = ""
     for left in reversed(range(_TRIES)):
         try:
-            media_type = _read(api, common, pid, part)
+            media_type = _read(api, common, pid, part, purpose)
             break
         except Unavailable:
             if not left:
@@ -79,10 +81,12 @@ def download(api: Api, common: Common, pid: str, target: Path) -> dict[str, Any]
     return {"file": str(target), "bytes": size, "sha256": digest.hexdigest(), "media_type": media_type}
 
 
-def _read(api: Api, common: Common, pid: str, part: _Part) -> str:
+def _read(api: Api, common: Common, pid: str, part: _Part, purpose: str | None) -> str:
     """One request for what is missing, added to the part; the media type."""
     known, version = part.known()
     headers = {"Range": f"bytes={known}-", "If-Range": version} if known else {}
+    if purpose is not None:
+        headers["Usage-Purpose"] = purpose
     with api.data(pid, headers) as answer:
         start, total = _extent(answer)
         if answer.status not in (200, 206) or (answer.status == 206 and start != known):

@@ -14,8 +14,9 @@ from cyclopts import Parameter
 from connector.cli import output
 from connector.cli.output import COMMON, Common
 from connector.cli.template import render, scalar
-from connector.config import Config, is_loopback, load
+from connector.config import Config, load
 from connector.errors import InvalidFile
+from connector.quantities import is_loopback
 from connector.vc import keystore
 from connector.vc.did import did_for
 

@@ -36,9 +36,10 @@ def serve(
     ] = False,
     common: Common = COMMON,
 ) -> int:
-    """Run the node until it gets SIGTERM or SIGINT (Ctrl-C). Its log goes to stderr. SIGHUP reads keys anew.
+    """Run the node until it gets SIGTERM or SIGINT (Ctrl-C). Its log goes to stderr.
 
-    One line on stdout says when it is ready. What is under way goes on when the node is started again.
+    SIGHUP reads its keys anew, and whom it believes. One line on stdout says when it is ready. What is under
+    way goes on when the node is started again.
     """
     config = common.settings()
     handler = logging.StreamHandler(sys.stderr)

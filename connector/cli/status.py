@@ -41,8 +41,8 @@ def _node(found: Mapping[str, Any], page: str) -> str:
         f"running since {timeline.moment(found['started'])}",
         f"catalog       {_number(found['datasets'], 'dataset', 'datasets')}, "
         f"{_number(found['policies'], 'policy', 'policies')}",
-        *(f"{name:<13} {_counts(found[name])}" for name in ("negotiations", "transfers")),
         f"credentials   {_credentials(found['credentials'])}",
+        *(f"{name:<13} {_counts(found[name])}" for name in ("negotiations", "transfers")),
     ]
     if waiting := found["deliveries"]:
         lines += ["", "on their way:"]

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from connector import yamlfile
-from connector.amounts import duration_text, size_text
-from connector.config import DURATION, SIZE, Config, sections_of
+from connector.config import Config, sections_of
 from connector.errors import InvalidFile
+from connector.quantities import DURATION, SIZE, duration_text, size_text
 
 _HEAD = """\
 # The settings of an Anode. `anode config check` says whether this file is right, `anode config show` what

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from connector.amounts import seconds
 from connector.cli import output
 from connector.cli.api import Api, path_of
 from connector.cli.download import check, download
 from connector.cli.output import COMMON, Common
 from connector.cli.timeline import amount, follow
 from connector.errors import AnodeError
+from connector.quantities import seconds
 
 PeerArgument = Annotated[str, Parameter(help="The peer: its DID, or its node's URL.")]
 DatasetArgument = Annotated[str, Parameter(help="The dataset's id, as `anode catalog show PEER` lists it.")]
@@ -66,6 +66,10 @@ def fetch(
     agreement: Annotated[
         str | None, Parameter(show_default=False, help="Use this agreement instead of negotiating one.")
     ] = None,
+    purpose: Annotated[
+        str | None,
+        Parameter(show_default=False, help="What the data are for, where the agreement names purposes."),
+    ] = None,
     keep: Annotated[
         bool,
         Parameter(
@@ -90,8 +94,10 @@ def fetch(
     process = api.post("/transfers", {"agreement": agreement})["process"]
     follow(api, process, {"STARTED"}, deadline, tell)
     pid = process["pid"]
-    with _told_how_to_go_on(common, peer, dataset, "--agreement", agreement, "-o", str(target)):
-        done = download(api, common, pid, target)
+    again = [peer, dataset, "--agreement", agreement, "-o", str(target)]
+    again += ["--purpose", purpose] if purpose else []
+    with _told_how_to_go_on(common, *again):
+        done = download(api, common, pid, target, purpose)
     if not keep:
         with contextlib.suppress(AnodeError):  # the data is here; if the provider was first, so be it
             api.post(path_of("transfers", pid, "moves"), {"kind": "complete"})

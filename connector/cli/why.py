@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from connector.amounts import seconds
 from connector.cli import output
 from connector.cli.api import Api, path_of
 from connector.cli.output import COMMON, Common
 from connector.errors import InvalidFile
+from connector.quantities import seconds
 
 _MARKS = {"yes": ("✓", "32"), "agreed": ("✓", "32"), "no": ("✗", "31")}
 

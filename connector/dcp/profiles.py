@@ -28,7 +28,6 @@ class Deviation(StrEnum):
     """A way in which a profile departs from the specification."""
 
     THREE_PART_SCOPES = "three-part-scopes"
-    EDC_ALIAS = "edc-alias"
     NO_RELATIONSHIPS = "no-relationships"
     SHORT_STATUS_LISTS = "short-status-lists"
     UNSIGNED_STATUS_LISTS = "unsigned-status-lists"

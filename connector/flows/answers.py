@@ -55,7 +55,8 @@ class Answers:
             ]
         agreement = rows.agreement(self._db.read, Role.PROVIDER, line["agreement"], line["participant"])
         if agreement is not None and "agreed" in line:
-            facts = facts_of(line, _epoch(line["at"]), line["participant"])._replace(duties=DONE_HERE)
+            facts = facts_of(line, _epoch(line["at"]), line["participant"])
+            facts = facts._replace(duties=DONE_HERE, target=line["dataset"], collections=frozenset())
             tree = why(self._policies.of(agreement), facts)
             if tree.truth is line["permitted"]:  # else it depended on what is not kept, and would mislead
                 decision["tree"] = tree.document()

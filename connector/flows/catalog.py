@@ -52,6 +52,8 @@ class Terms:
     """Whether the operator looks at each request before it is agreed to."""
     contexts: tuple[str, ...]
     """The JSON-LD contexts that a document with this offer needs."""
+    groups: Callable[[str], frozenset[str]]
+    """The groups of partners that a participant is in."""
 
     @property
     def statutory(self) -> bool:
@@ -63,7 +65,7 @@ class Terms:
 
         What the contract wants proved needs no proof yet: the offer is how one learns what to bring.
         """
-        facts = Facts(now, participant, now, phase="catalog")
+        facts = Facts(now, participant, now, phase="catalog", groups=self.groups(participant))
         if not self.contract.possible(facts):
             return False
         return self.access.decide(facts._replace(action="access", claims=claims)).permitted
@@ -119,12 +121,15 @@ class Catalog:
         address: str,
         policies: Mapping[str, Authored],
         claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
+        groups: Callable[[str], frozenset[str]] = lambda _: frozenset(),
     ) -> None:
         self._db, self._clock, self._address = db, clock, address
         self.claims = claims
         """What is known of a participant's claims."""
+        self.groups = groups
+        """The groups of partners that a participant is in."""
         self._parts = dcat.Parts(participant, address)
-        self.terms = {name: _terms(name, authored) for name, authored in policies.items()}
+        self.terms = {name: _terms(name, authored, groups) for name, authored in policies.items()}
         self._derived: dict[str, str] | None = None
         """Datasets that are passed on, and under which agreement; read when it is asked for."""
         self._pages: OrderedDict[tuple[Any, ...], CatalogPage] = OrderedDict()
@@ -257,7 +262,7 @@ def _contexts(terms: Iterable[Terms]) -> tuple[str, ...]:
     return max((t.contexts for t in terms), key=len, default=tuple(contexts_of(None)))
 
 
-def _terms(name: str, authored: Authored) -> Terms:
+def _terms(name: str, authored: Authored, groups: Callable[[str], frozenset[str]]) -> Terms:
     policy = authored.contract
     digest = canonical.digest(policy)
     return Terms(
@@ -271,6 +276,7 @@ def _terms(name: str, authored: Authored) -> Terms:
         authored.data,
         authored.review,
         tuple(contexts_of(to_document(policy))),
+        groups,
     )
 
 

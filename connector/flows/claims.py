@@ -2,10 +2,14 @@
 
 Decentralized Claims Protocol 1.0.1, "Verifiable Presentation Protocol", as a verifier. A participant sends an
 access token with each request; with it we ask its credential service for the credential types that the
-policies in play name. What it presents is verified whole: one credential in it that does not hold, and none
-of it counts. Then it is kept: a later request costs a look into memory. Kept or not, a credential counts only
-until it ends, and only while its issuer's status list, fetched anew when our copy is too old, says nothing
-against it. What was proved stays so: a later request that lets us read less takes nothing back.
+policies in play name. What it presents of issuers that we believe is verified whole: one credential in it
+that does not hold, and none of it counts. What others have issued is not even looked at, since anybody can
+issue anything. Then it is kept: a later request costs a look into memory. Kept or not, a credential counts
+only until it ends, and only while its issuer's status list, fetched anew when our copy is too old, says
+nothing against it. What was proved stays so: a later request that lets us read less takes nothing back.
+
+A participant chooses where we ask it and what comes back. So it is remembered for seconds that no wallet of
+its own answered, what waits is limited for each host, and of what was presented we keep what was asked for.
 """
 
 import asyncio
@@ -20,18 +24,27 @@ from connector.dcp import messages
 from connector.dcp.messages import PresentationQueryMessage, PresentationResponseMessage
 from connector.dcp.profiles import Deviation, Profile
 from connector.dcp.trust import Trust
-from connector.errors import Denied, NotFound, RemoteProtocolError, Unavailable, Untrusted
+from connector.errors import (
+    AnodeError,
+    Denied,
+    EgressDenied,
+    NotFound,
+    RemoteProtocolError,
+    Unavailable,
+    Untrusted,
+)
 from connector.flows.identify import Caller, SelfIssued
 from connector.flows.peers import reasons
-from connector.flows.verify import VerifiedCredential, Verifier
+from connector.flows.verify import Verifier
 from connector.odrl.operands import NO_CLAIMS, Claim, Claims
 from connector.peers.client import Answer, Transport
 from connector.peers.did_web import DidResolver
+from connector.peers.places import Places
 from connector.store import wallet as rows
 from connector.store.database import Database
 from connector.vc import credential as model
 from connector.vc import did as did_web
-from connector.vc import jws
+from connector.vc import envelope, jws
 from connector.vc.jose import shown
 
 TIMEOUT = 10.0
@@ -39,7 +52,10 @@ MAX_BYTES = 1 << 20
 _DOUBT = 5.0
 """Seconds for which a participant that lacks a credential is not asked for it again."""
 _CAPACITY = 10_000
-_AT_ONCE = 64
+_AT_ONCE, _OF_HOST = 64, 16
+_FAILURE_LIFETIME = 5.0
+_FOREIGN = 0.0
+"""When a credential ends that we have not verified, since we don't believe its issuer: before it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,8 @@ class Presentations:
         self._trust, self._profile, self._lifetime = trust, profile, lifetime
         self._kept: dict[str, _Kept] = {}
         self._under_way: dict[str, asyncio.Task[_Kept]] = {}
+        self._places = Places(_AT_ONCE, _OF_HOST)
+        self._failures: dict[str, tuple[AnodeError, float]] = {}
 
     def of(self, participant: str) -> Claims:
         """What is known of a participant now, without asking anybody."""
@@ -138,6 +156,7 @@ class Presentations:
     def forget(self) -> None:
         """Whom we believe has changed: judge what was presented anew."""
         self._kept.clear()
+        self._failures.clear()
 
     def _demand(self, participant: str, claims: Claims, trust: Trust) -> None:
         now = self._now()
@@ -181,27 +200,53 @@ class Presentations:
         task = self._under_way.get(caller.did)
         if task is not None:
             return await asyncio.shield(task), False
-        if len(self._under_way) >= _AT_ONCE:
+        now = self._now()
+        if caller.token is None:
+            return _Kept(types, (), now), True  # for this request only: the next may bring a token
+        trouble, ends = self._failures.get(caller.did, (None, now))
+        if trouble is not None and now < ends:
+            raise _again(trouble, ends - now)
+        proved = self._known(caller.did)
+        known = proved is not None and any(one.until > now for one in proved.credentials)
+        if not self._places.take(caller.did, known=known):
             raise Unavailable("this node asks too many participants for credentials now", retry_after=2)
         task = self._under_way[caller.did] = asyncio.create_task(self._ask(caller, types))
-        task.add_done_callback(lambda _: self._under_way.pop(caller.did))
+        task.add_done_callback(lambda _: self._places.leave(caller.did, known=known))
         # Shielded: who stops waiting must not stop it for the others.
         return await asyncio.shield(task), True
 
     async def _ask(self, caller: Caller, types: frozenset[str]) -> _Kept:
+        try:
+            return await self._renewed(caller, types)
+        finally:
+            # Here and not when the task's callbacks run: who finds it ended and not to its liking would ask
+            # for it for ever, since to wait for what has ended gives nobody else a turn.
+            del self._under_way[caller.did]
+
+    async def _renewed(self, caller: Caller, types: frozenset[str]) -> _Kept:
         now = self._now()
-        if caller.token is None:
-            return _Kept(types, (), now)  # for this request only: the next may bring a token
-        found = await self._presented(caller, types)
-        before = self._proved_before(caller.did, found)
+        try:
+            entries = await self._presented(caller, types)
+        except AnodeError as trouble:
+            # What answered is not the caller's wallet, or not in order. But one that has presented an ended
+            # credential may have a new one in a moment.
+            self._failures.pop(caller.did, None)
+            self._failures[caller.did] = (trouble, self._now() + _FAILURE_LIFETIME)
+            if len(self._failures) > _CAPACITY:
+                del self._failures[next(iter(self._failures))]
+            raise
+        found = await self._verified(caller, types, entries)
+        before = self._proved_before(caller.did, [one for one in found if one.until > _FOREIGN])
         types |= {type_ for one in before for type_ in self._types(one.document)}
         credentials = (*found, *before)
-        ends = min([now + self._lifetime, *(one.until for one in credentials)])
+        # What was not verified stays in memory, and of strangers nothing else is there.
+        worth = tuple(one for one in credentials if one.until > _FOREIGN)
+        ends = min([now + self._lifetime, *(one.until for one in worth)])
         kept = _Kept(types, credentials, ends, now, hash(caller.token))
         stored = rows.presented_by(self._db.read, caller.did)
-        if stored is None or (stored.asked, stored.credentials) != (kept.asked, kept.credentials):
+        if (worth or stored) and (stored is None or (stored.asked, stored.credentials) != (types, worth)):
             await self._db.write(
-                lambda tx: rows.keep_presented(tx, caller.did, rows.Stored(kept.asked, kept.credentials, now))
+                lambda tx: rows.keep_presented(tx, caller.did, rows.Stored(types, worth, now))
             )
         self._keep(caller.did, kept)
         return kept
@@ -222,30 +267,33 @@ class Presentations:
         found = frozenset(self._profile.plain_type(type_) for type_ in model.types(document))
         return found - {"VerifiableCredential"}
 
-    async def _presented(self, caller: Caller, types: frozenset[str]) -> list[rows.Presented]:
+    async def _presented(self, caller: Caller, types: frozenset[str]) -> list[Any]:
+        """The credentials, not looked at so far, in presentations that the caller made, for us."""
         document = await self._resolver.resolve(caller.did)
-        try:
-            service = did_web.service_endpoint(document, "CredentialService").rstrip("/")
-        except NotFound as missing:
-            raise Untrusted(*missing.reasons) from None
-        answer = await self._query(service, caller, types)
         required = self._trust().required
         fewer = self._profile.has(Deviation.OVER_ASKING_REFUSED) and required and required < types
-        if fewer and 400 <= answer.status < 500:
-            answer = await self._query(service, caller, required)
+        try:
+            service = did_web.service_endpoint(document, "CredentialService").rstrip("/")
+            answer = await self._query(service, caller, types)
+            if fewer and 400 <= answer.status < 500:
+                answer = await self._query(service, caller, required)
+        except RemoteProtocolError as wrong:
+            what = f"the credential service of {caller.did} can't be used"
+            raise Untrusted(what, *wrong.reasons) from None
+        except NotFound as missing:
+            raise Untrusted(*missing.reasons) from None
+        except EgressDenied as denied:
+            what = f"the credential service of {caller.did} is out of reach of this node"
+            raise Untrusted(what, *denied.reasons) from None
         if answer.status not in range(200, 300):
             said = "; ".join(reasons(answer))[:500]
             what = f"the credential service of {caller.did} answered {answer.status}{said and f': {said}'}"
             raise Unavailable(what) if answer.status >= 500 else Untrusted(what)
-        message = messages.parse(answer.json(), PresentationResponseMessage)
-        found = []
-        for presentation in message.presentation:
-            if not isinstance(presentation, str):
-                raise RemoteProtocolError(
-                    "a presentation must be a JWT: the profiles spoken here have no other"
-                )
-            found += await self._verified(caller, presentation)
-        return found
+        try:
+            return await self._opened(caller, answer)
+        except RemoteProtocolError as wrong:
+            what = f"what the credential service of {caller.did} answers is wrong"
+            raise Untrusted(what, *wrong.reasons) from None
 
     async def _query(self, service: str, caller: Caller, types: frozenset[str]) -> Answer:
         query = PresentationQueryMessage(scope=[self._profile.scope(type_) for type_ in sorted(types)])
@@ -261,19 +309,60 @@ class Presentations:
             max_bytes=MAX_BYTES,
         )
 
-    async def _verified(self, caller: Caller, presentation: str) -> list[rows.Presented]:
-        """The credentials in a presentation that was made by the caller, for us, and are about it."""
-        older = "vp" in jws.parse(presentation).payload
-        made = await self._verifier.verify_presentation_jwt(
-            presentation, self._identity.did, None, older=older, meaning=False
-        )
-        if made.holder != caller.did:
-            raise Untrusted(
-                f"{caller.did} has sent a presentation that {shown(made.holder)} made; it must be its own"
+    async def _opened(self, caller: Caller, answer: Answer) -> list[Any]:
+        entries: list[Any] = []
+        for presentation in messages.parse(answer.json(), PresentationResponseMessage).presentation:
+            if not isinstance(presentation, str):
+                raise RemoteProtocolError(
+                    "a presentation must be a JWT: the profiles spoken here have no other"
+                )
+            older = "vp" in jws.parse(presentation).payload
+            made = await self._verifier.presentation_jwt(
+                presentation, self._identity.did, None, older=older, meaning=False
             )
-        for credential in made.credentials:
-            _about(credential, caller.did)
-        return [rows.Presented(one.issuer, dict(one.document), one.until) for one in made.credentials]
+            if made.holder != caller.did:
+                raise Untrusted(
+                    f"{caller.did} has sent a presentation that {shown(made.holder)} made; it must be its own"
+                )
+            entries += model.credentials(made.document)
+            if len(entries) > messages.MAX_CREDENTIALS:
+                raise RemoteProtocolError(f"more than {messages.MAX_CREDENTIALS} credentials are presented")
+        return entries
+
+    async def _verified(
+        self, caller: Caller, types: frozenset[str], entries: list[Any]
+    ) -> list[rows.Presented]:
+        try:
+            return [await self._credential(caller, types, entry) for entry in entries]
+        except RemoteProtocolError as wrong:
+            what = f"a credential that {caller.did} presents is wrong"
+            raise Untrusted(what, *wrong.reasons) from None
+        except EgressDenied as denied:
+            what = f"what a credential of {caller.did} refers to is out of reach of this node"
+            raise Untrusted(what, *denied.reasons) from None
+
+    async def _credential(self, caller: Caller, types: frozenset[str], entry: Any) -> rows.Presented:
+        """A credential in a presentation: verified and about the caller, if we believe its issuer.
+
+        If not, neither its keys nor its status are fetched from anywhere: its name is all that is kept.
+        """
+        if not isinstance(entry, str) and not envelope.is_enveloped(entry, "vc"):
+            raise RemoteProtocolError("a credential must be a JWT: the profiles spoken here have no other")
+        token, older = (entry, True) if isinstance(entry, str) else envelope.unwrapped(entry, "vc")
+        loose = self._profile.has(Deviation.LOOSE_SHAPE)
+        said = envelope.read(token, "vc", self._now(), older=older, loose=loose)
+        named = [self._profile.plain_type(type_) for type_ in model.types(said.document)]
+        trust = self._trust()
+        if not any(said.signer in trust.of(type_) for type_ in named):
+            return rows.Presented(said.signer, {"type": sorted(types & {*named})}, _FOREIGN)
+        one = await self._verifier.verify_jwt(token, older=older, meaning=False)
+        for subject in _subjects(one.document):
+            if subject.get("id") != caller.did:
+                raise Untrusted(
+                    f"a credential that {caller.did} presents is about {shown(subject.get('id'))}, not about "
+                    "itself"
+                )
+        return rows.Presented(one.issuer, dict(one.document), one.until)
 
     # -- judging
 
@@ -294,7 +383,7 @@ class Presentations:
                 why = str(wrong)
                 settled = min(settled, now + self._lifetime)
             for type_ in self._types(document):
-                if why is None and issuer in trust.of(type_):
+                if why is None and issuer in trust.of(type_) and until > _FOREIGN:
                     claim = Claim(type_, issuer, _subject(document), until)
                     held.setdefault(type_, []).append(claim)
                 else:
@@ -310,13 +399,11 @@ class Presentations:
         return judged
 
 
-def _about(credential: VerifiedCredential, holder: str) -> None:
-    """Raise Untrusted unless a credential is about who presents it ("Presentation Validation")."""
-    for subject in _subjects(credential.document):
-        if subject.get("id") != holder:
-            raise Untrusted(
-                f"a credential that {holder} presents is about {shown(subject.get('id'))}, not about itself"
-            )
+def _again(trouble: AnodeError, seconds: float) -> AnodeError:
+    """A fresh error like one that is remembered for so many seconds more."""
+    if isinstance(trouble, Unavailable):
+        return Unavailable(*trouble.reasons, retry_after=seconds)
+    return type(trouble)(*trouble.reasons, f"it will be asked again in {max(1, round(seconds))} s")
 
 
 def _subjects(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:

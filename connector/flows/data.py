@@ -9,20 +9,23 @@ and then cuts the connections that are still sending.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from connector.dsp.process import Process
 from connector.dsp.terms import Role
-from connector.errors import Denied, Unavailable, Untrusted
+from connector.errors import Denied, NotFound, Unavailable, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
 from connector.flows.decisions import said_in
+from connector.flows.sources import Source, Sources
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
-from connector.odrl.compile import Compiled, Decision, Reason
+from connector.flows.uses import Asked, Counter, Use, counted
+from connector.flows.views import Views
+from connector.odrl.compile import Compiled, Reason
 from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import Facts
 from connector.store import access
@@ -31,6 +34,8 @@ from connector.store.access import digest_of
 from connector.store.database import Database, Transaction
 
 _GRANTS_KEPT = 100_000
+_LOOK_AGAIN = 1.0
+"""Seconds between two looks, at least: a status list of our own is never good for longer than now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,20 @@ class Grant:
     """What every line of the audit log about it has in common."""
 
 
+class Access(NamedTuple):
+    """A request that was granted: what is served, and the facts by which. `use` is there where uses count."""
+
+    grant: Grant
+    source: Source
+    facts: Facts
+    use: Use | None = None
+
+
+ASKED = Asked()
+_NOWHERE: frozenset[str] = frozenset()
+"""Datasets of this node belong to no collection."""
+
+
 class DataPlane:
     """Grants access to data."""
 
@@ -60,15 +79,20 @@ class DataPlane:
         policies: Policies,
         end: Callable[[str, str, tuple[Reason, ...]], None],
         tasks: Tasks,
+        sources: Sources,
+        views: Views,
+        groups: Callable[[str], frozenset[str]],
         presentations: Presentations | None = None,
     ) -> None:
         self._db, self._clock, self._audit, self._policies = db, clock, audit, policies
         self._tasks, self._presentations = tasks, presentations
+        self._sources, self._views, self._groups = sources, views, groups
+        self._uses = Counter(db)
         self._end = end
         """Ends a transfer (pid, reason, the same with codes) that its policy does not allow any more."""
         self._grants: dict[str, Grant] = {}
         self._by_transfer: dict[str, set[str]] = {}
-        self._running: dict[str, set[Callable[[], None]]] = {}
+        self._running: dict[str, dict[Callable[[], None], Access]] = {}
         self._watched: dict[str, Handle] = {}
         self._looks: dict[str, Handle] = {}
         """Transfers with bytes flowing, and the next look at what their consumers have proved."""
@@ -78,14 +102,15 @@ class DataPlane:
         for process in rows.active_transfers(self._db.read):
             self.watch(process)
 
-    async def open(self, authorization: str | None, about: dict[str, Any]) -> Grant:
+    async def open(self, authorization: str | None, about: dict[str, Any], asked: Asked = ASKED) -> Access:
         """Decide about a request for data, and write the decision down.
 
         `authorization` is the header, with or without `Bearer`; `about` goes into the audit log.
 
         :raises Untrusted: no token, an unknown or an expired one (HTTP 401).
-        :raises Denied: the agreement's policy says no now (HTTP 403).
-        :raises Unavailable: the audit log can't be written.
+        :raises Denied: the agreement's policy says no now (HTTP 403), or can't be done to these data.
+        :raises NotFound: the data are gone.
+        :raises Unavailable: the audit log, or the count of uses, can't be written.
         """
         token = _token(authorization)
         now = self._clock.now()
@@ -97,10 +122,35 @@ class DataPlane:
         try:
             facts = await self._facts(grant, now)
         except Denied as denied:
-            self._audit.write(grant.line, {"permitted": False, "reasons": list(denied.reasons), **about})
+            self._refused(grant, denied, about)
             self._stop(grant, str(denied))
             raise
+        use = None
+        if needs := grant.policy.needs:
+            facts = facts._replace(
+                purpose=asked.purpose,
+                target=grant.dataset,
+                collections=_NOWHERE,
+                groups=self._groups(grant.participant) if "groups" in needs else None,
+            )
+            if counted(grant.policy):
+                use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
+                facts = facts._replace(uses=use.before.number, last_use=use.before.last)
         decision = grant.policy.decide(facts)
+        if decision.permitted:
+            try:
+                source = self._sources.of(grant.dataset)
+                if decision.view is not None:
+                    source = await self._views.of(
+                        grant.dataset, source, grant.agreement, grant.participant, decision.view
+                    )
+            except (Denied, NotFound) as refused:
+                self._refused(grant, refused, about)
+                raise
+            if use is not None and use.goes_on is None and asked.reads:
+                decision, before = await self._uses.count(grant.policy, grant.agreement, facts, decision.view)
+                use = Use(before)
+                facts = facts._replace(uses=before.number, last_use=before.last)
         if not decision.permitted:
             reasons = [r.sentence(redacted=False) for r in decision.reasons]
             codes = [r.code for r in decision.reasons]
@@ -109,22 +159,40 @@ class DataPlane:
             public = [r.sentence(redacted=True) for r in decision.reasons]
             if grant.policy.credentials:  # time alone ends transfers at its moments; a revocation has none
                 self._stop(grant, " ".join(public), decision.reasons)
+            elif use is not None:
+                self._end_if_used_up(grant)
             raise Denied(*public, details=tuple(r.redacted().document() for r in decision.reasons))
         self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
-        return grant
+        return Access(grant, source, facts, use)
 
-    async def _decide(self, grant: Grant, now: float) -> Decision:
-        """The policy's word on what is known now. Raises Denied: a credential that all need is gone."""
-        return grant.policy.decide(await self._facts(grant, now))
+    def _refused(self, grant: Grant, error: Denied | NotFound, about: dict[str, Any]) -> None:
+        self._audit.write(grant.line, {"permitted": False, "reasons": list(error.reasons), **about})
 
     async def _facts(self, grant: Grant, now: float) -> Facts:
-        """What is known now. Raises Denied: a credential that all need is gone."""
+        """What is known of any request. Raises Denied: a credential that all need is gone."""
         facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
         if self._proofs_matter(grant):
             assert self._presentations is not None  # noqa: S101  # just asked
             claims = await self._presentations.current(grant.participant, grant.policy.credentials)
             facts = facts._replace(claims=claims)
         return facts
+
+    def sent(self, access: Access, version: str | None, first: int, whole: bool) -> None:
+        """An answer went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
+        if access.use is not None:
+            self._uses.ended(access.grant.transfer, access.use, version, first, whole)
+            self._end_if_used_up(access.grant)
+
+    def _end_if_used_up(self, grant: Grant) -> None:
+        """End the transfer after the last use there can be, once nothing of it is under way."""
+        if grant.transfer in self._running or self._uses.may_go_on(grant.transfer):
+            return
+        used = self._uses.now(grant.agreement, grant.participant)
+        facts = Facts(self._clock.now(), grant.participant, grant.agreed, duties=DONE_HERE, uses=used.number)
+        if not grant.policy.possible(facts):
+            decision = grant.policy.decide(facts._replace(last_use=used.last))
+            known = tuple(r for r in decision.reasons if r.code != "fact-missing")
+            self._end(grant.transfer, " ".join(r.sentence(redacted=True) for r in known), known)
 
     def _proofs_matter(self, grant: Grant) -> bool:
         presentations = self._presentations
@@ -220,10 +288,22 @@ class DataPlane:
         if agreement is None or process.pid in self._watched:
             return
         policy = self._policies.of(agreement)
-        facts = Facts(self._clock.now(), agreement.participant, agreement.agreed, phase="transfer")
+        facts = self._known(agreement)
         moment = policy.ends(facts)  # what was proved, told or counted is looked at with each request
         if moment is not None:
             self._watched[process.pid] = self._clock.call_at(moment, lambda: self._moment(process))
+
+    def _known(self, agreement: rows.Agreement) -> Facts:
+        """What is known now without a request, and without asking for proofs."""
+        return Facts(
+            self._clock.now(),
+            agreement.participant,
+            agreement.agreed,
+            phase="transfer",
+            target=agreement.dataset,
+            groups=self._groups(agreement.participant),
+            collections=_NOWHERE,
+        )
 
     def _moment(self, process: Process) -> None:
         """The policy may say something else from now on."""
@@ -231,10 +311,9 @@ class DataPlane:
         agreement = rows.agreement(
             self._db.read, Role.PROVIDER, process.details["agreement"], process.participant
         )
-        now = self._clock.now()
         if agreement is not None:
             policy = self._policies.of(agreement)
-            facts = Facts(now, agreement.participant, agreement.agreed, phase="transfer")
+            facts = self._known(agreement)
             if policy.possible(facts):
                 self.watch(process)
                 return
@@ -253,21 +332,28 @@ class DataPlane:
             handle.cancel()
         self._sever(transfer)
         self._forget(transfer)
+        self._uses.forget(transfer)
+
+    def reconsider(self) -> None:
+        """Groups, or those whose credentials count, have changed: look at what is being sent."""
+        for transfer in list(self._running):
+            self._tasks.run(self._look(transfer))
 
     @contextmanager
-    def running(self, grant: Grant, stop: Callable[[], None]) -> Iterator[None]:
+    def running(self, access: Access, stop: Callable[[], None]) -> Iterator[None]:
         """While a response is being sent: `stop` cuts it when access ends."""
-        stops = self._running.setdefault(grant.transfer, set())
-        stops.add(stop)
-        if grant.transfer not in self._looks:
-            self._look_again(grant)
+        transfer = access.grant.transfer
+        stops = self._running.setdefault(transfer, {})
+        stops[stop] = access
+        if transfer not in self._looks:
+            self._look_again(access.grant)
         try:
             yield
         finally:
-            stops.discard(stop)
+            stops.pop(stop, None)
             if not stops:
-                self._running.pop(grant.transfer, None)
-                if (handle := self._looks.pop(grant.transfer, None)) is not None:
+                self._running.pop(transfer, None)
+                if (handle := self._looks.pop(transfer, None)) is not None:
                     handle.cancel()
 
     def _look_again(self, grant: Grant) -> None:
@@ -275,24 +361,39 @@ class DataPlane:
         if not self._proofs_matter(grant):
             return
         assert self._presentations is not None  # noqa: S101  # just asked
-        when = self._presentations.good_until(grant.participant)
-        self._looks[grant.transfer] = self._clock.call_at(when, lambda: self._tasks.run(self._look(grant)))
+        when = max(self._presentations.good_until(grant.participant), self._clock.now() + _LOOK_AGAIN)
 
-    async def _look(self, grant: Grant) -> None:
-        if self._looks.pop(grant.transfer, None) is None:
+        def look() -> None:
+            if self._looks.pop(grant.transfer, None) is not None:
+                self._tasks.run(self._look(grant.transfer))
+
+        self._looks[grant.transfer] = self._clock.call_at(when, look)
+
+    async def _look(self, transfer: str) -> None:
+        """Decide anew about each response that is being sent, with what its request said."""
+        under_way = list(self._running.get(transfer, {}).values())
+        if not under_way:
             return
+        grant = under_way[0].grant
         try:
-            decision = await self._decide(grant, self._clock.now())
+            known = await self._facts(grant, self._clock.now())
         except Denied as denied:
             self._stop(grant, str(denied))
+            return
         except Unavailable:  # a list can't be had: nothing flows on doubt, but the transfer may go on later
-            self._sever(grant.transfer)
-        else:
+            self._sever(transfer)
+            return
+        for one in under_way:
+            facts = one.facts._replace(now=known.now, claims=known.claims)
+            if "groups" in grant.policy.needs:
+                facts = facts._replace(groups=self._groups(grant.participant))
+            decision = grant.policy.decide(facts)
             if not decision.permitted:
                 reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
                 self._stop(grant, reason, decision.reasons)
-            elif grant.transfer in self._running:
-                self._look_again(grant)
+                return
+        if transfer in self._running and transfer not in self._looks:
+            self._look_again(grant)
 
     def _sever(self, transfer: str) -> None:
         for stop in list(self._running.get(transfer, ())):

@@ -19,11 +19,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from connector import yamlfile
-from connector.config import Duration
 from connector.dcp.messages import CredentialObject
 from connector.dcp.profiles import JWT_11
 from connector.errors import InvalidFile
 from connector.flows.clock import iso
+from connector.quantities import Duration
 from connector.vc import credential as model
 
 Format = Literal["vc11-sl2021/jwt", "vc20-bssl/jwt"]

@@ -40,6 +40,10 @@ from connector.vc import did as did_web
 from connector.vc.jose import shown
 
 _MAX_WAITING = 20
+_MAX_RECENT, _RECENT = 100, 3600.0
+"""Requests of one holder, in so many seconds, or that it has not taken yet what it asked for."""
+_MAX_OPEN = 10_000
+"""Requests of all that wait for a decision or for their holder."""
 _TIMEOUT = 30.0
 _FORMAT_NAMES = {kind: name for name, kind in profiles.OLDER_FORMATS.items() if name.startswith("VC")}
 
@@ -98,18 +102,18 @@ class CredentialIssuer:
 
         Raises RemoteProtocolError: an id that is none of our credential objects.
         """
-        wanted = tuple(reference.id for reference in message.credentials)
+        wanted = tuple(dict.fromkeys(reference.id for reference in message.credentials))
         unknown = [one for one in wanted if one not in self.kinds]
         if unknown:
             given = ", ".join(self.kinds) or "none"
             raise RemoteProtocolError(
                 f"credentials: {shown(unknown[0])} is not issued here; these are: {given}"
             )
-        if len(rows.waiting(self._db.read, caller.did)) >= _MAX_WAITING:
-            raise Unavailable(f"{_MAX_WAITING} requests of {caller.did} wait here already", retry_after=3600)
         now = self._clock.now()
-        one = Issuance(self._new_id(), caller.did, message.holder_pid, wanted, "RECEIVED", now, now)
-        await self._save(one)
+        one = Issuance(
+            self._new_id(), caller.did, message.holder_pid, wanted, "RECEIVED", now, now, token=caller.token
+        )
+        await self._db.write(lambda tx: _taken(tx, one))
         if all(self.kinds[id_].issuable.permits(caller.did) for id_ in wanted):
             self._tasks.run(self.approve(one.pid))
         return one.pid
@@ -290,10 +294,12 @@ class CredentialIssuer:
         problem, final = await self._attempt(one)
         now = self._clock.now()
         if problem is None:
-            await self._save(replace(one, message=None, problem=None, attempts=one.attempts + 1))
+            await self._save(replace(one, message=None, problem=None, token=None, attempts=one.attempts + 1))
             return
         if final or now >= one.changed + self._delivery.deadline:
-            await self._save(replace(one, message=None, problem=problem, attempts=one.attempts + 1))
+            await self._save(
+                replace(one, message=None, problem=problem, token=None, attempts=one.attempts + 1)
+            )
             return
         pause = min(self._delivery.longest_retry, self._delivery.first_retry * 2**one.attempts)
         await self._save(replace(one, problem=problem, attempts=one.attempts + 1, next_try=now + pause))
@@ -307,7 +313,7 @@ class CredentialIssuer:
                 "POST",
                 f"{service}/credentials",
                 headers={
-                    "Authorization": f"Bearer {await self._identity.token(one.holder)}",
+                    "Authorization": f"Bearer {await self._identity.token(one.holder, one.token)}",
                     "Content-Type": "application/json",
                 },
                 body=one.message,
@@ -320,3 +326,17 @@ class CredentialIssuer:
         said = "; ".join(reasons(answer))[:500]
         problem = f"the credential service of {one.holder} answered {answer.status}{said and f': {said}'}"
         return problem, answer.status in (400, 403, 413, 422)
+
+
+def _taken(tx: Transaction, one: Issuance) -> None:
+    """Keep a request, unless there are too many; asked where it is kept, so that no two are taken for one."""
+    if len(rows.waiting(tx, one.holder)) >= _MAX_WAITING:
+        raise Unavailable(f"{_MAX_WAITING} requests of {one.holder} wait here already", retry_after=_RECENT)
+    if rows.lately(tx, one.holder, one.created - _RECENT) >= _MAX_RECENT:
+        raise Unavailable(
+            f"{one.holder} has made {_MAX_RECENT} requests in an hour, or does not take what it gets",
+            retry_after=_RECENT,
+        )
+    if rows.open_ones(tx) >= _MAX_OPEN:
+        raise Unavailable("too many requests wait here", retry_after=_RECENT)
+    rows.save(tx, one)

@@ -71,7 +71,8 @@ class _Judge:
         dataset, digest = process.details["dataset"], process.details["digest"]
         asked, _ = read(process.details["offer"], "Offer")
         claims = self._catalog.claims(process.participant)
-        facts = Facts(now, process.participant, now, claims=claims, phase="negotiation")
+        facts = Facts(now, process.participant, now, claims=claims, phase="negotiation", target=dataset)
+        facts = facts._replace(groups=self._catalog.groups(process.participant), collections=frozenset())
         if process.details.get("by_hand") == digest and self._catalog.has(tx, dataset):
             return self._decided(process, compiled_for(asked).decide(facts), facts, asked, None)
         try:
@@ -144,6 +145,7 @@ class _Judge:
         if process.details.get("asked") == process.details["digest"]:
             return Move(Kind.ACCEPT)
         facts = Facts(now, process.participant, now, action="access", phase="catalog")
+        facts = facts._replace(groups=self._catalog.groups(process.participant))
         mine = [
             need
             for need in self._limits.accept.values()

@@ -30,10 +30,13 @@ class Needs:
             return self._of_agreement(Role.PROVIDER, message.agreement_id, participant)
         return _NONE
 
-    def of_process(self, pid: str) -> frozenset[str]:
-        """Types that the consumer of a process may have to prove, whichever side we are."""
+    def of_process(self, pid: str, participant: str | None = None) -> frozenset[str]:
+        """Types that the consumer of a process may have to prove, whichever side we are.
+
+        None for a `participant` whose process it is not: what others need is nothing to it.
+        """
         process = rows.process(self._db.read, pid)
-        if process is None:
+        if process is None or participant not in (None, process.participant):
             return _NONE
         return self._of_negotiation(process) if process.subject is Subject.NEGOTIATION else self._of(process)
 

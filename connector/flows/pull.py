@@ -1,7 +1,8 @@
 """The consumer's side of the data plane: reads a transfer's data, with a token that works.
 
 A provider's token is short-lived. It is refreshed a moment before it ends, or when the provider refuses it,
-once for all who wait; the new address is kept before it is used, so that a restart goes on with it.
+once for all who wait; the new address is kept before it is used, so that a restart goes on with it. Where the
+agreement is for certain purposes, one of them is declared with each request.
 """
 
 import asyncio
@@ -13,12 +14,18 @@ from connector.dsp.terms import Role, State, Subject
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.clock import Clock
 from connector.flows.peers import Peers, reasons
-from connector.flows.transfer import DataAddress, Transfers
+from connector.flows.transfer import DataAddress, Policies, Transfers
 from connector.jsonld import documents
+from connector.odrl import rules
+from connector.odrl.catenax import plainly
+from connector.odrl.compile import Compiled
+from connector.odrl.conditions import texts
 from connector.peers.client import Answer, Client, Stream
 from connector.store import processes as rows
 from connector.store.database import Database
 
+PURPOSE = "Usage-Purpose"
+"""The header that declares what a request for data is for."""
 _EARLY = 2.0
 """Seconds before its end at which a token is refreshed: a request takes its time to arrive."""
 _ERROR_BYTES = 65_536
@@ -29,10 +36,16 @@ class Pull:
     """Reads data that other nodes provide."""
 
     def __init__(
-        self, db: Database, clock: Clock, client: Client, peers: Peers, transfers: Transfers
+        self,
+        db: Database,
+        clock: Clock,
+        client: Client,
+        peers: Peers,
+        transfers: Transfers,
+        policies: Policies,
     ) -> None:
         self._db, self._clock, self._client = db, clock, client
-        self._peers, self._transfers = peers, transfers
+        self._peers, self._transfers, self._policies = peers, transfers, policies
         self._refreshing: dict[str, asyncio.Task[None]] = {}
 
     async def address(self, pid: str, refused: str | None = None) -> DataAddress:
@@ -62,15 +75,33 @@ class Pull:
     async def _refresh(self, pid: str) -> None:
         await self._transfers.keep_address(pid, await self._peers.refreshed(pid))
 
+    def purposes(self, pid: str) -> tuple[str, ...] | None:
+        """The purposes that are agreed for a transfer's data; None if none need be declared."""
+        process = rows.process(self._db.read, pid)
+        named = None if process is None else process.details.get("agreement")
+        found = None
+        if process is not None and named is not None:
+            found = rows.agreement(self._db.read, Role.CONSUMER, named, process.participant)
+        policy = None if found is None else self._policies.of(found)
+        return _purposes(policy) if policy is not None and "purpose" in policy.needs else None
+
     @asynccontextmanager
-    async def open(self, pid: str, headers: Mapping[str, str]) -> AsyncIterator[Stream]:
+    async def open(
+        self, pid: str, headers: Mapping[str, str], purpose: str | None = None
+    ) -> AsyncIterator[Stream]:
         """The transfer's data as its provider sends it: status 200, 206, 304 or 416.
 
-        `headers` are those of a range or conditional request.
+        `headers` are those of a range or conditional request; `purpose` is what the data are read for.
 
-        :raises Denied: the provider refuses; with its reasons.
+        :raises Denied: the provider refuses, with its reasons; or the purpose is none of those agreed.
         """
         address = await self.address(pid)
+        agreed = self.purposes(pid)
+        if agreed and (purpose is None or plainly(purpose) not in map(plainly, agreed)):
+            said = "no purpose was declared" if purpose is None else f"{purpose[:100]!r} is none of them"
+            raise Denied(f"The data were agreed for {' or '.join(agreed)}; {said}: declare one of these.")
+        if purpose is not None:
+            headers = {**headers, PURPOSE: purpose}
         async with AsyncExitStack() as opened:
             stream = await opened.enter_async_context(self._ask(address, headers))
             if stream.status == 401 and address.refresh_token:
@@ -86,6 +117,18 @@ class Pull:
 
     def _ask(self, address: DataAddress, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Stream]:
         return self._client.open(address.endpoint, {**headers, "Authorization": address.authorization})
+
+
+def _purposes(policy: Compiled) -> tuple[str, ...]:
+    """What its permissions are for."""
+    found: set[str] = set()
+    for rule in policy.rules:
+        for node in rules.walk(rule) if rule.path.startswith("permission") else ():
+            term = node.constraint
+            about = node.condition is not None and "purpose" in node.condition.needs
+            if term and about and term.operator not in ("neq", "isNoneOf"):
+                found.update(texts("isAnyOf", term.right_operand, "purpose"))
+    return tuple(sorted(found))
 
 
 async def _refusal(stream: Stream) -> tuple[AnodeError, Any]:

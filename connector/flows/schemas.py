@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from connector.errors import RemoteProtocolError, Untrusted
+from connector.errors import EgressDenied, RemoteProtocolError, Untrusted
 from connector.flows.remembered import Remembered
 from connector.flows.workers import Workers
 from connector.jsonld.documents import loads
@@ -86,7 +86,7 @@ class Schemas:
             if kind != CREDENTIAL:
                 return _Found(loads(body, MAX_BYTES, _MAX_DEPTH), body)
             return _Found(_within(await verify(body)), body)
-        except RemoteProtocolError as wrong:
+        except (RemoteProtocolError, EgressDenied) as wrong:
             raise Untrusted(f"the schema at {shown(url)} can't be used", *wrong.reasons) from None
 
 

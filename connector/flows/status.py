@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from connector.errors import NotFound, RemoteProtocolError, Untrusted
+from connector.errors import EgressDenied, NotFound, RemoteProtocolError, Untrusted
 from connector.flows.clock import iso
 from connector.flows.remembered import Remembered
 from connector.store import status as rows
@@ -164,7 +164,10 @@ class Statuses:
     async def _list(self, entry: Entry, verify: Verify) -> tuple[StatusList, float]:
         """The list of an entry, and until when it is good. Our own lists are looked at each time."""
         if entry.url.startswith(f"{self._base}/"):
-            row = self._row(*self._own(entry.url))
+            try:
+                row = self._row(*self._own(entry.url))
+            except NotFound as missing:  # who made the credential has made that up, too
+                raise Untrusted(*missing.reasons) from None
             name, purpose, _ = _parts(row.series)
             return StatusList(self._issuers[name], (purpose,), row.bits), self._now()
         return await self._lists.get((entry.url, entry.kind), partial(self._read, entry, verify))
@@ -173,7 +176,7 @@ class Statuses:
         try:
             document = await verify(await self._fetch(entry.url), self._demands)
             return status.read(document, entry, self._demands)
-        except RemoteProtocolError as wrong:
+        except (RemoteProtocolError, EgressDenied, Untrusted) as wrong:
             raise Untrusted(f"the status list at {shown(entry.url)} can't be used", *wrong.reasons) from None
 
     def _own(self, url: str) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl.compile import Compiled, compile_policy
 from connector.odrl.model import parse
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
-from connector.store import access
+from connector.store import access, uses
 from connector.store import processes as rows
 from connector.store.access import digest_of
 from connector.store.database import Transaction
@@ -177,10 +177,15 @@ class Policies:
         return found
 
 
-def policy_reaction(policies: Policies, claims: Callable[[str], Claims] = lambda _: NO_CLAIMS) -> Reaction:
+def policy_reaction(
+    policies: Policies,
+    claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
+    groups: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+) -> Reaction:
     """As provider: start what the agreement's policy allows now, end what it does not.
 
-    `claims` is what is known of a participant.
+    `claims` is what is known of a participant, `groups` those of partners that it is in. Uses that are used
+    up start nothing; a pause between uses does not stand in the way.
     """
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
@@ -193,8 +198,18 @@ def policy_reaction(policies: Policies, claims: Callable[[str], Claims] = lambda
         if agreement is None:
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
         proved = claims(agreement.participant)
-        facts = Facts(now, agreement.participant, agreement.agreed, claims=proved, phase="transfer")
         policy = policies.of(agreement)
+        facts = Facts(
+            now,
+            agreement.participant,
+            agreement.agreed,
+            claims=proved,
+            phase="transfer",
+            uses=uses.of(tx, agreement.id, agreement.participant).number if "uses" in policy.needs else None,
+            target=agreement.dataset,
+            groups=groups(agreement.participant),
+            collections=frozenset(),
+        )
         decision = policy.decide(facts)
         known = {"decisions": kept(process, entry(decision, facts, tree=policy))}
         return replace(Move(Kind.START) if decision.permitted else refusal(decision.reasons), kept=known)

@@ -180,7 +180,8 @@ class Verifier:
         found = await self._credential(token, older=older, meaning=meaning, loose=self._loose_shape)
         document = envelope.unclaimed(found.document)
         await self._look_up(document, found.signer, status, schema)
-        until = min(_end(found.document), found.token.payload.get("exp", math.inf))
+        exp = found.token.payload.get("exp")
+        until = min(_end(found.document), math.inf if exp is None else exp)
         return VerifiedCredential(document, found.signer, token, until)
 
     async def _credential(self, token: str, *, older: bool, meaning: bool, loose: bool) -> Enveloped:
@@ -303,16 +304,16 @@ class Verifier:
     async def presentation_jwt(
         self, token: str, audience: str | None, nonce: str | None, *, older: bool, meaning: bool
     ) -> Unopened:
-        """The same without looking at the credentials in it."""
+        """The same without looking at the credentials in it. Without `meaning` it must say when it ends."""
         if older and not self._older_jwt:
             raise RemoteProtocolError("presentations as JWT with a vp claim are not taken here")
         inner, outer = (token, None) if older else envelope.inner_presentation(token)
         found = envelope.read(inner, "vp", self._now(), older=older, loose=self._loose_shape)
-        envelope.asked_for(found.token, audience, nonce)
+        envelope.asked_for(found.token, audience, nonce, ends=not meaning)
         await self._signed(found, "authentication")
         if outer is not None:
             wrapped = envelope.outer(outer, self._now())
-            envelope.asked_for(wrapped.token, audience, None)
+            envelope.asked_for(wrapped.token, audience, None, ends=not meaning)
             if wrapped.signer != found.signer:
                 raise Untrusted("the two envelopes of the presentation are signed by different parties")
             await self._signed(wrapped, "authentication")

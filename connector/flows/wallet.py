@@ -5,7 +5,7 @@ Decentralized Claims Protocol 1.0.1 as a holder: the credential service ("Resolu
 token that we gave to this very verifier, and nothing beyond its scopes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -188,30 +188,37 @@ class Wallet:
         received = [await self._read(caller, one, request) for one in message.credentials]
 
         def step(tx: Transaction) -> None:
+            held = {one.id: one.issuer for one in rows.held(tx)}
+            if len(held) + len(received) > _MAX_HELD:
+                raise Unavailable(f"this wallet holds {_MAX_HELD} credentials, the most that it takes")
             for one in received:
+                if held.get(one.id, one.issuer) != one.issuer:
+                    raise Denied(f"this wallet holds a credential {shown(one.id)} of another issuer")
                 rows.keep(tx, one)
             if request is not None:
                 rows.save_request(
                     tx, replace(request, status="ISSUED", issuer_pid=message.issuer_pid, changed=now)
                 )
 
-        if len(rows.held(self._db.read)) + len(received) > _MAX_HELD:
-            raise Unavailable(f"this wallet holds {_MAX_HELD} credentials, the most that it takes")
         await self._db.write(step)
         self._changed()
         self.received()
 
     async def _read(self, caller: Caller, given: CredentialContainer, request: Request | None) -> Held:
-        """A credential out of its container, verified: issued by the caller, about us."""
+        """A credential out of its container, verified: issued by the caller, about us.
+
+        What can be told without asking anybody comes first: a stranger must not choose what we fetch.
+        """
         kind = self._profile.format(given.format)
         if kind is None:
             raise RemoteProtocolError(
                 f"format is {shown(given.format)}; {' and '.join(FORMATS)} are taken here"
             )
-        one = await self._verifier.verify_jwt(given.payload, older=kind == JWT_11, meaning=False)
-        if one.issuer != caller.did:
-            raise Denied(f"the credential is issued by {shown(one.issuer)}, but {caller.did} hands it over")
-        document = dict(one.document)
+        loose = self._profile.has(Deviation.LOOSE_SHAPE)
+        said = envelope.read(given.payload, "vc", self._now(), older=kind == JWT_11, loose=loose)
+        if said.signer != caller.did:
+            raise Denied(f"the credential is issued by {shown(said.signer)}, but {caller.did} hands it over")
+        document = envelope.unclaimed(said.document)
         # EDC's issuer names every credential VerifiableCredential in its container; the credential knows.
         types = [self._profile.plain_type(t) for t in model.types(document) if t != "VerifiableCredential"]
         if not types:
@@ -224,20 +231,26 @@ class Wallet:
         for subject in subjects if isinstance(subjects, list) else [subjects]:
             if not isinstance(subject, dict) or subject.get("id") != self._identity.did:
                 raise Denied(f"the credential is not about {self._identity.did}")
+        one = await self._verifier.verify_jwt(given.payload, older=kind == JWT_11, meaning=False)
         until = None if one.until == float("inf") else one.until
-        id_ = document.get("id") if isinstance(document.get("id"), str) else self._new_id()
+        id_ = str(document["id"]) if isinstance(document.get("id"), str) else self._new_id()
         pid = request.pid if request is not None else None
-        return Held(str(id_), types[0], one.issuer, kind, given.payload, document, pid, self._now(), until)
+        return Held(id_, types[0], one.issuer, kind, given.payload, document, pid, self._now(), until)
 
     async def offered(self, caller: Caller, message: CredentialOfferMessage) -> None:
         """Keep an offer until the operator takes it up. Raises Denied: we do not trust who makes it."""
         if not any(caller.did in issuers for issuers in self._trust().issuers.values()):
             raise Denied(f"this participant takes offers of issuers that it trusts; {caller.did} is none")
-        if rows.offers_of(self._db.read, caller.did) >= _MAX_OFFERS:
-            raise Unavailable(f"{_MAX_OFFERS} offers of {caller.did} wait here already", retry_after=3600)
         now = self._now()
         objects = tuple(one.id for one in message.credentials)
-        await self._save(Request(self._new_id(), caller.did, objects, "OFFERED", None, None, now, now))
+        offer = Request(self._new_id(), caller.did, objects, "OFFERED", None, None, now, now)
+
+        def step(tx: Transaction) -> None:
+            if rows.offers_of(tx, caller.did) >= _MAX_OFFERS:
+                raise Unavailable(f"{_MAX_OFFERS} offers of {caller.did} wait here already", retry_after=3600)
+            rows.save_request(tx, offer)
+
+        await self._db.write(step)
 
     # -- asking
 
@@ -250,6 +263,22 @@ class Wallet:
 
         Raises NotFound: it gives none of a type; Denied: it refuses.
         """
+        return await self._ask(issuer, await self._objects(issuer, types))
+
+    async def ask_once(self, issuer: str, types: frozenset[str]) -> None:
+        """Ask an issuer for what no request that waits for it asks for already. Raises as `request`."""
+        waiting = {
+            object_
+            for one in rows.requests(self._db.read)
+            if one.issuer == issuer and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid
+            for object_ in one.objects
+        }
+        objects = await self._objects(issuer, sorted(types))
+        if missing := tuple(object_ for object_ in objects if object_ not in waiting):
+            await self._ask(issuer, missing)
+
+    async def _objects(self, issuer: str, types: Sequence[str]) -> tuple[str, ...]:
+        """The issuer's credential objects of these types, each in the best format that both know."""
         offered = await self.metadata(issuer)
         objects = []
         for type_ in types:
@@ -258,16 +287,7 @@ class Wallet:
                 given = ", ".join(sorted({str(o.credential_type) for o in offered})) or "none"
                 raise NotFound(f"{issuer} gives no {type_}; it gives: {given}")
             objects.append(min(fit, key=lambda o: FORMATS.index(str(self._format(o)))).id)
-        return await self._ask(issuer, tuple(objects))
-
-    async def ask_once(self, issuer: str, types: frozenset[str]) -> None:
-        """Ask an issuer for credentials, unless a request to it waits already. Raises as `request`."""
-        waiting = any(
-            one.issuer == issuer and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid
-            for one in rows.requests(self._db.read)
-        )
-        if not waiting:
-            await self.request(issuer, tuple(sorted(types)))
+        return tuple(objects)
 
     async def take_up(self, pid: str) -> Request:
         """Ask for what an issuer has offered. Raises NotFound."""

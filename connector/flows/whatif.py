@@ -108,7 +108,9 @@ class WhatIf:
                         str(process.details.get("dataset")),
                         name,
                         entry["permitted"],
-                        facts._replace(phase=phase),
+                        facts._replace(
+                            phase=phase, target=process.details.get("dataset"), collections=frozenset()
+                        ),
                     )
 
     def _changed(self, subject: Subject, since: float) -> Iterator[Process]:
@@ -136,7 +138,7 @@ class WhatIf:
                 line["dataset"],
                 name,
                 line["permitted"],
-                facts._replace(duties=DONE_HERE),
+                facts._replace(duties=DONE_HERE, target=line["dataset"], collections=frozenset()),
             )
 
     def _policy(

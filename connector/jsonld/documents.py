@@ -6,6 +6,7 @@ no other context may give them another meaning. All else goes through PyLD: expa
 hold, never with fetched ones, then written again by the table of terms.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,23 +25,40 @@ MAX_INLINE_TERMS = 100
 MAX_IRI = 2_048
 
 
-def loads(body: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
-    """JSON text as Python values.
+def loads(
+    body: bytes, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, *, what: str = "The body"
+) -> Any:
+    """JSON text as Python values. `what` it is, for errors.
 
     :raises RemoteProtocolError: too long, not UTF-8, not JSON (NaN and lone surrogates are not), or nested
         deeper than `max_depth` arrays and objects. It says what and where.
     """
     if len(body) > max_bytes:
-        raise RemoteProtocolError(f"The body has {len(body)} bytes; at most {max_bytes} are taken.")
+        raise RemoteProtocolError(f"{what} has {len(body)} bytes; at most {max_bytes} are taken.")
     if not body:
-        raise RemoteProtocolError("The body is empty; it must be JSON.")
+        raise RemoteProtocolError(f"{what} is empty; it must be JSON.")
     try:
         # orjson stops by itself at 1,024 levels, before any recursion can hurt.
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise RemoteProtocolError(_not_json(body, error)) from None
+        raise RemoteProtocolError(_not_json(what, body, error)) from None
     if body.count(b"{") + body.count(b"[") > max_depth:
-        _check_depth(value, max_depth)
+        _check_depth(what, value, max_depth)
+    return value
+
+
+def signed(body: bytes, max_bytes: int, max_depth: int, what: str) -> Any:
+    """As `loads`, for JSON that somebody signed: also raises if an object has a member twice.
+
+    Parsers differ in which of the two they read (RFC 8259 §4), so who signed and who reads might not mean the
+    same; RFC 7519 §4 has such tokens refused.
+    """
+    value = loads(body, max_bytes, max_depth, what=what)
+    if orjson.dumps(value) != body:  # what is written compactly, as most tokens are, can have none
+        try:
+            json.loads(body, object_pairs_hook=_once)
+        except _Repeated as found:
+            raise RemoteProtocolError(f"{what} has {found} more than once") from None
     return value
 
 
@@ -65,12 +83,24 @@ def message(
     return _compacted(document, max_foreign_nodes)
 
 
-def _not_json(body: bytes, error: orjson.JSONDecodeError) -> str:
+class _Repeated(Exception):
+    """A member that an object has twice."""
+
+
+def _once(members: list[tuple[str, Any]]) -> None:
+    names = set()
+    for name, _ in members:
+        if name in names:
+            raise _Repeated(repr(name[:100]))
+        names.add(name)
+
+
+def _not_json(what: str, body: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         body.decode()
     except UnicodeDecodeError as wrong:
-        return f"The body is not UTF-8: byte 0x{body[wrong.start]:02x} at position {wrong.start}."
-    return f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+        return f"{what} is not UTF-8: byte 0x{body[wrong.start]:02x} at position {wrong.start}."
+    return f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
 
 
 def _containers(values: list[Any]) -> Iterator[Any]:
@@ -80,13 +110,13 @@ def _containers(values: list[Any]) -> Iterator[Any]:
                 yield child
 
 
-def _check_depth(value: Any, max_depth: int) -> None:
+def _check_depth(what: str, value: Any, max_depth: int) -> None:
     level = [value] if isinstance(value, dict | list) else []
     depth = 0
     while level:
         depth += 1
         if depth > max_depth:
-            raise RemoteProtocolError(f"The body is nested deeper than {max_depth} arrays and objects.")
+            raise RemoteProtocolError(f"{what} is nested deeper than {max_depth} arrays and objects.")
         level = list(_containers(level))
 
 

@@ -7,6 +7,7 @@ profile does not have is refused, so that a misspelt term is not a promise of no
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -219,7 +220,12 @@ def _partner_group(operator: Operator, value: Value) -> Condition:
             return "The permission is for certain partners: ask the provider whether you can be one of them."
         return f"The data may be used {says}; {facts.participant} is: {seen(facts)}."
 
-    return Condition(holds, says, "by certain partners", seen, refusal)
+    return Condition(holds, says, "by certain partners", seen, refusal, needs=frozenset({"groups"}))
+
+
+def plainly(purpose: str) -> str:
+    """A purpose as it is compared: a capital letter or a space more must not lead past a prohibition."""
+    return unicodedata.normalize("NFKC", purpose).strip().casefold()
 
 
 def purpose(operator: Operator, value: Value) -> Condition:
@@ -232,13 +238,16 @@ def purpose(operator: Operator, value: Value) -> Condition:
         said = "no purpose was declared" if facts.purpose is None else f"declared was {facts.purpose[:100]}"
         return f"The data may be used {says}; {said}: declare the purpose with the request."
 
-    known = frozenset(names)
+    known = frozenset(map(plainly, names))
     return Condition(
-        holds=lambda facts: untold(facts) if facts.purpose is None else (facts.purpose in known) is wanted,
+        holds=lambda facts: (
+            untold(facts) if facts.purpose is None else (plainly(facts.purpose) in known) is wanted
+        ),
         says=says,
         public=says,
         seen=lambda facts: facts.purpose or "not declared",
         refusal=refusal,
+        needs=frozenset({"purpose"}),
     )
 
 

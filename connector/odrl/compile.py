@@ -10,7 +10,7 @@ named in the decision, and forbids nothing. A counterparty's policy never raises
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -18,10 +18,11 @@ from itertools import islice
 from connector.odrl import rules, truth
 from connector.odrl.conditions import Operand
 from connector.odrl.decision import Decision, Reason, Term
-from connector.odrl.duties import Mode
+from connector.odrl.duties import PROJECT, PSEUDONYMIZE, Mode
 from connector.odrl.facts import Facts
 from connector.odrl.operands import OPERANDS
 from connector.odrl.policy import Conflict, Policy, Rule, Unread
+from connector.odrl.projection import Projection
 from connector.odrl.rules import Node
 from connector.odrl.truth import Holds, Timeline, Truth
 from connector.odrl.vocabulary import ACTIONS, PROFILES, Enforcement, action_name, includes
@@ -47,6 +48,8 @@ class Compiled:
     """What of it this node can't evaluate."""
     credentials: frozenset[str]
     """Types of credentials that the decision may depend on: what a participant is to be asked for."""
+    needs: frozenset[str]
+    """Facts, by their name in `Facts`, that must be found for a decision and cost something to find."""
     terms: tuple[Term, ...]
     """All that the policy says that is about this action or can only be agreed, and how it is enforced."""
     rules: tuple[Node, ...]
@@ -151,7 +154,7 @@ def compile_policy(
     stops = [(node.holds, True) for node in about if node.fixed is not False]
     stops += [(node.holds, False) for node in musts if node.fixed is not True]
     yes = [
-        (node.holds, Decision(True, (), node.path, (*_terms(node), *common)))
+        (node.holds, Decision(True, (), node.path, (*_terms(node), *common), _view((node, *musts))))
         for node in grants
         if node.fixed is not False
     ]
@@ -161,6 +164,7 @@ def compile_policy(
         frozenset().union(
             *(n.condition.credentials for r in (*grants, *about) for n in rules.walk(r) if n.condition)
         ),
+        frozenset().union(*(_needs(n) for r in (*grants, *about, *musts) for n in rules.walk(r))),
         (*(term for node in grants for term in _terms(node)), *common),
         (*permits, *forbids, *musts),
         fatal,
@@ -208,6 +212,24 @@ def _terms(node: Node) -> tuple[Term, ...]:
     if found and found[0].path == f"{node.path}.action":
         return tuple(replace(term, enforcement=Enforcement.AGREED) for term in found)
     return found
+
+
+def _needs(node: Node) -> frozenset[str]:
+    """A duty that counts from a use needs the uses counted."""
+    if node.condition:
+        return node.condition.needs
+    return frozenset({"uses"} if node.duty and node.duty.event in ("use", "first-use") else ())
+
+
+def _view(nodes: Iterable[Node]) -> Projection | None:
+    """What the duties of a permission and the obligations say is done to the data."""
+    owed = [node.duty for root in nodes for node in rules.walk(root) if node.duty]
+
+    def named(action: str) -> frozenset[str]:
+        return frozenset(name for duty in owed if duty.action == action for name in duty.attributes)
+
+    made = Projection(named(PROJECT), named(PSEUDONYMIZE), max((duty.group for duty in owed), default=0))
+    return made if made != Projection() else None
 
 
 def _no_permission(action: str) -> Reason:

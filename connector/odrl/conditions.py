@@ -28,7 +28,8 @@ class Condition:
     plain English, after "may be used"; `public` the same without what is only the provider's business.
     `refusal(facts, redacted)` is a sentence. `changes` are the instants at which `holds` may turn, those past
     included. `credentials` are the types that it looks for among the claims, `givers` who could give what is
-    missing. `line` is there where nothing but the time counts: the truth over all time.
+    missing. `line` is there where nothing but the time counts: the truth over all time. `needs` are facts, by
+    their name in `Facts`, that cost something to find: who decides must fill them.
     """
 
     holds: Holds
@@ -40,6 +41,7 @@ class Condition:
     credentials: frozenset[str] = frozenset()
     givers: Callable[[Facts], tuple[str, ...]] = _nobody
     line: Timeline | None = None
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

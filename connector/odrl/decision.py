@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from connector.odrl.projection import Projection
 from connector.odrl.vocabulary import Enforcement
 
 CODES: Mapping[str, str] = MappingProxyType(
@@ -81,12 +82,16 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Yes, by the permission at `rule`, or no with reasons. `terms` are those that hold with a yes."""
+    """Yes, by the permission at `rule`, or no with reasons. `terms` are those that hold with a yes.
+
+    `view` is what the data must lose before they are served.
+    """
 
     permitted: bool
     reasons: tuple[Reason, ...] = ()
     rule: str | None = None
     terms: tuple[Term, ...] = ()
+    view: Projection | None = None
 
     def redacted(self) -> "Decision":
         """The decision as the counterparty may see it."""

@@ -21,8 +21,14 @@ from connector.odrl.vocabulary import ANODE, Enforcement, iri
 Mode: TypeAlias = Literal["strict", "lenient"]
 """Strict: a duty of a permission comes first, unless it has time left. Lenient: unless it was violated."""
 
-DONE_HERE: Mapping[str, Performance] = MappingProxyType({f"{ANODE}log": FULFILLED})
-"""What this node's data plane does itself at each request, before a byte leaves: so it counts as done."""
+PROJECT, PSEUDONYMIZE, GENERALIZE = ANODE + "project", ANODE + "pseudonymize", ANODE + "generalize"
+DONE_HERE: Mapping[str, Performance] = MappingProxyType(
+    dict.fromkeys((f"{ANODE}log", PROJECT, PSEUDONYMIZE, GENERALIZE), FULFILLED)
+)
+"""What this node's data plane does itself at each request, before a byte leaves: so it counts as done.
+
+Who decides with it does what `Decision.view` says, or denies.
+"""
 
 EVENTS = ("agreement", "first-use", "use", "agreement-end")
 """What a deadline may count from; written bare, or in this node's namespace."""
@@ -30,7 +36,10 @@ EVENTS = ("agreement", "first-use", "use", "agreement-end")
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A duty, read. `within` counts from the `event`; `until` is an instant (epoch seconds)."""
+    """A duty, read. `within` counts from the `event`; `until` is an instant (epoch seconds).
+
+    `attributes` and `group` say what is done to the data that are served.
+    """
 
     action: str
     enforcement: Enforcement
@@ -38,6 +47,8 @@ class Duty:
     event: str = "agreement"
     until: float = math.inf
     recipients: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    group: int = 0
 
     def due(self, event_at: float | None) -> float:
         """When it is violated if it is not done, given when the event was (None: not yet, or not known)."""
@@ -57,7 +68,9 @@ class Duty:
         if not span and self.event != "agreement":
             span = f" at {self.event.replace('-', ' ')}"
         last = f" until {moments.text(self.until)}" if self.until < math.inf else ""
-        return f"{name}{whom}{span}{last}"
+        about = f" {' and '.join(self.attributes)}" if self.attributes else ""
+        about += f" to groups of {self.group}" if self.group else ""
+        return f"{name}{about}{whom}{span}{last}"
 
 
 def read(rule: Rule) -> Duty:
@@ -71,6 +84,8 @@ def read(rule: Rule) -> Duty:
             raise ValueError(f"its {name} can't be tracked")
     for consequence in rule.consequence:
         read(consequence)
+    if action in (PROJECT, PSEUDONYMIZE, GENERALIZE):
+        return _transformation(action, known.duty, _flat(rule.constraint))
     within: moments.Duration | None = None
     event, until = "agreement", math.inf
     recipients: tuple[str, ...] = ()
@@ -93,6 +108,22 @@ def read(rule: Rule) -> Duty:
                 f"{constraint.left_operand[:100]} {how} is no term of a duty that can be tracked"
             )
     return Duty(action, known.duty, within, event, until, recipients)
+
+
+def _transformation(action: str, enforcement: Enforcement, terms: list[Constraint]) -> Duty:
+    """What is done to the data: attributes that are left out or replaced, or the size of groups."""
+    if len(terms) != 1 or terms[0].unread:
+        raise ValueError("it must say one thing: which attributes, or how large a group")
+    (term,) = terms
+    left, how = iri(term.left_operand), term.operator
+    if action == GENERALIZE and left == vocabulary.GROUP_SIZE and how in ("gteq", "eq"):
+        text = one(term.right_operand)
+        if not (text.isascii() and text.isdigit() and 2 <= int(text[:9]) < 1_000_000):
+            raise ValueError(f"{text[:60]!r} must be a number of records, at least 2")
+        return Duty(action, enforcement, group=int(text[:9]))
+    if action != GENERALIZE and left == vocabulary.ATTRIBUTE and how in ("eq", "isAnyOf", "isAllOf"):
+        return Duty(action, enforcement, attributes=texts(how, term.right_operand, "attribute"))
+    raise ValueError(f"{term.left_operand[:100]} {how} is no term of it")
 
 
 def _flat(constraints: Constraints) -> list[Constraint]:

@@ -12,17 +12,16 @@ from connector.odrl.operands import OPERANDS, PARTICIPANT, Operand
 from connector.odrl.phrases import phrase
 from connector.odrl.vocabulary import (
     ACTIONS,
-    ANODE,
+    ATTRIBUTE,
     DELAY_PERIOD,
     EVENT,
+    GROUP_SIZE,
     RECIPIENT,
     Enforcement,
     action_name,
     iri,
 )
 
-ATTRIBUTE = ANODE + "attribute"
-GROUP_SIZE = ANODE + "groupSize"
 _EVENTS = {
     "agreement": "the agreement",
     "first-use": "the first use",

@@ -99,6 +99,7 @@ def _count(operator: Operator, value: Value) -> Condition:
         public=says,
         seen=lambda facts: "not known" if facts.uses is None else f"{facts.uses} uses",
         refusal=refusal,
+        needs=frozenset({"uses"}),
     )
 
 

@@ -258,6 +258,7 @@ def _part(what: str, part: Part, path: str) -> Node:
         hidden,
         seen=lambda facts: (facts.participant if what == "party" else facts.target) or "not known",
         refusal=lambda _, redacted: f"The rule is only about use {hidden if redacted else says}.",
+        needs=frozenset({"groups"} if what == "party" else {"target", "collections"}),
     )
     return Node(path, says, holds, condition=condition, enforcement=Enforcement.ENFORCED)
 

@@ -13,7 +13,7 @@ from connector.odrl import duties
 from connector.odrl.canonical import canonical
 from connector.odrl.compile import compile_policy
 from connector.odrl.decision import Reason
-from connector.odrl.explain import Wording
+from connector.odrl.explain import Wording, itself
 from connector.odrl.implication import Budget, flat, form, ground, implies
 from connector.odrl.moments import Duration
 from connector.odrl.operands import OPERANDS
@@ -100,7 +100,7 @@ def passed_on(policy: Policy, agreed: Policy, agreed_at: float, now: float) -> t
         node.parts and node.parts[0].fixed for node in decided.rules if node.path.startswith("permission")
     ):
         return (_wider("permission", "what was agreed does not permit passing it on"),)
-    return beyond(_grounded(policy, now), _grounded(agreed, agreed_at))
+    return beyond(_grounded(policy, now), _grounded(agreed, agreed_at, bare=True))
 
 
 def _bans(path: str) -> bool:
@@ -195,15 +195,17 @@ def _promise(constraint: Constraint) -> bool:
     return operand is not None and operand.enforcement is Enforcement.AGREED
 
 
-def _grounded(policy: Policy, agreed_at: float) -> Policy:
+def _grounded(policy: Policy, agreed_at: float, *, bare: bool = False) -> Policy:
     """The policy with times that count from the agreement made instants.
 
-    An obligation to provide binds who provided it, and is left out.
+    An obligation to provide binds who provided it, and is left out; with `bare` so is what the provider's
+    node did itself at each request.
     """
 
     def rule(written: Rule) -> Rule:
         constraints = tuple(ground(constraint, agreed_at) for constraint in written.constraint)
-        return replace(written, constraint=constraints, duty=tuple(map(owed, written.duty)))
+        duties_ = tuple(owed(duty) for duty in written.duty if not (bare and itself(duty)))
+        return replace(written, constraint=constraints, duty=duties_)
 
     def owed(written: Rule) -> Rule:
         events = {c for c in _atoms([*written.constraint]) if iri(c.left_operand) == EVENT}

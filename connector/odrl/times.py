@@ -158,4 +158,12 @@ def time_interval(operator: Operator, value: Value) -> Condition:
 
     says = f"not more often than once in {pause}"
     line = "gteq" if operator == "eq" else operator
-    return Condition(holds, says, says, seen, refusal, changes=lambda facts: _line(line, free(facts)).turns)
+    return Condition(
+        holds,
+        says,
+        says,
+        seen,
+        refusal,
+        changes=lambda facts: _line(line, free(facts)).turns,
+        needs=frozenset({"last_use"}),
+    )

@@ -50,6 +50,8 @@ PARTICIPANT = ANODE + "participant"
 CREDENTIAL = ANODE + "credential"
 CLAIM = ANODE + "claim"
 SECURITY_PROFILE = ANODE + "securityProfile"
+ATTRIBUTE = ANODE + "attribute"
+GROUP_SIZE = ANODE + "groupSize"
 
 ODRL_OPERANDS = frozenset(
     (

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from connector.errors import AnodeError, Deactivated, RemoteProtocolError, Unavailable, Untrusted
 from connector.peers.client import Transport
+from connector.peers.places import Places
 from connector.vc import methods
 from connector.vc.did import document_url
 from connector.vc.jose import shown
@@ -40,9 +41,10 @@ class DidResolver:
     """`resolve(did)` with a memory. `clock` gives epoch seconds.
 
     `scheme` is https, except on loopback. `lifetime` and `failure_lifetime`: seconds that a document, or a
-    failure, is kept. `capacity`: documents kept, and failures kept. `fetches`: DIDs fetched at one time; who
-    wants one more is told to come back, so that slow hosts of strangers can't make requests pile up. `own`
-    gives the document of a DID that is this node's, which need not be fetched, and may not be yet.
+    failure, is kept. `capacity`: documents kept, and failures kept. `fetches`: DIDs of strangers fetched at
+    one time, and `of_host`: those of one host; who wants one more is told to come back, so that slow hosts
+    can't make requests pile up. DIDs whose document we have had are fetched beside them. `own` gives the
+    document of a DID that is this node's, which need not be fetched, and may not be yet.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class DidResolver:
         timeout: float = TIMEOUT,
         capacity: int = 4096,
         fetches: int = 128,
+        of_host: int = 32,
         own: Callable[[str], dict[str, Any] | None] = lambda did: None,
     ) -> None:
         self._own = own
@@ -66,7 +69,7 @@ class DidResolver:
         self._failure_lifetime = failure_lifetime
         self._timeout = timeout
         self._capacity = capacity
-        self._fetches = fetches
+        self._places = Places(fetches, of_host)
         # Two memories, so that a stranger's many broken DIDs can't push out a partner's good one.
         self._documents: dict[str, _Document] = {}
         self._failures: dict[str, _Failure] = {}
@@ -100,11 +103,13 @@ class DidResolver:
         task = self._under_way.get(did)
         if task is None:
             url = document_url(did, self._scheme)
-            if len(self._under_way) >= self._fetches:
+            known = did in self._documents
+            if not self._places.take(did, known=known):
                 return Unavailable(
                     "this node is fetching too many DID documents at the moment", retry_after=2
                 )
             task = self._under_way[did] = asyncio.create_task(self._fetch(did, url))
+            task.add_done_callback(lambda _: self._places.leave(did, known=known))
         # Shielded: who stops waiting must not stop the fetch for the others.
         return await asyncio.shield(task)
 

@@ -1,7 +1,7 @@
 """What holders have asked this issuer for, what is still to be delivered, and what was issued."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -9,7 +9,8 @@ import orjson
 Status = Literal["RECEIVED", "ISSUED", "REJECTED"]
 State = Literal["valid", "suspended", "revoked"]
 _ISSUANCE = (
-    "pid, holder, holder_pid, objects, status, reason, message, attempts, next_try, problem, created, changed"
+    "pid, holder, holder_pid, objects, status, reason, message, attempts, next_try, problem, token, created, "
+    "changed"
 )
 _ISSUED = "id, type, holder, format, document, issued, until, state"
 
@@ -18,7 +19,8 @@ _ISSUED = "id, type, holder, format, document, issued, until, state"
 class Issuance:
     """A holder's request, or credentials given unasked (`holder_pid` None).
 
-    `message` is a CredentialMessage that the holder has not taken yet; `problem` says why.
+    `message` is a CredentialMessage that the holder has not taken yet; `problem` says why. `token` is the
+    access token that came with the request: with it the holder lets us write into its wallet.
     """
 
     pid: str
@@ -33,6 +35,7 @@ class Issuance:
     attempts: int = 0
     next_try: float = 0.0
     problem: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 class Issued(NamedTuple):
@@ -81,6 +84,24 @@ def counts(connection: sqlite3.Connection) -> tuple[int, int]:
     return found
 
 
+def lately(connection: sqlite3.Connection, holder: str, since: float) -> int:
+    """How many requests of a holder were made since then, or are still to be delivered."""
+    found: tuple[int] = connection.execute(
+        "SELECT count(*) FROM issuances WHERE holder = ? AND (created > ? OR message IS NOT NULL)",
+        (holder, since),
+    ).fetchone()
+    return found[0]
+
+
+def open_ones(connection: sqlite3.Connection) -> int:
+    """How many requests are not decided, or not delivered."""
+    found: tuple[int] = connection.execute(
+        "SELECT (SELECT count(*) FROM issuances WHERE status = 'RECEIVED')"
+        " + (SELECT count(*) FROM issuances WHERE message IS NOT NULL)"
+    ).fetchone()
+    return found[0]
+
+
 def undelivered(connection: sqlite3.Connection) -> list[tuple[str, float]]:
     """Requests with a message to deliver, and when."""
     return connection.execute("SELECT pid, next_try FROM issuances WHERE message IS NOT NULL").fetchall()
@@ -89,7 +110,7 @@ def undelivered(connection: sqlite3.Connection) -> list[tuple[str, float]]:
 def save(tx: sqlite3.Connection, one: Issuance) -> None:
     """Add a request, or replace it."""
     tx.execute(
-        f"INSERT OR REPLACE INTO issuances ({_ISSUANCE}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608  # fixed
+        f"INSERT OR REPLACE INTO issuances ({_ISSUANCE}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608  # fixed
         (
             one.pid,
             one.holder,
@@ -101,6 +122,7 @@ def save(tx: sqlite3.Connection, one: Issuance) -> None:
             one.attempts,
             one.next_try,
             one.problem,
+            one.token,
             one.created,
             one.changed,
         ),
@@ -108,7 +130,9 @@ def save(tx: sqlite3.Connection, one: Issuance) -> None:
 
 
 def _issuance(row: tuple[Any, ...]) -> Issuance:
-    pid, holder, holder_pid, objects, status, reason, message, attempts, next_try, problem, *times = row
+    pid, holder, holder_pid, objects, status, reason, message, attempts, next_try, problem, token, *times = (
+        row
+    )
     return Issuance(
         pid,
         holder,
@@ -122,6 +146,7 @@ def _issuance(row: tuple[Any, ...]) -> Issuance:
         attempts,
         next_try,
         problem,
+        token,
     )
 
 

@@ -83,11 +83,12 @@ CREATE TABLE credential_requests (
 -- What holders have asked us for, and credentials given unasked. `message` is what remains to be delivered.
 CREATE TABLE issuances (
     pid TEXT PRIMARY KEY, holder TEXT NOT NULL, holder_pid TEXT, objects TEXT NOT NULL, status TEXT NOT NULL,
-    reason TEXT, message BLOB, attempts INTEGER NOT NULL, next_try REAL NOT NULL, problem TEXT,
+    reason TEXT, message BLOB, attempts INTEGER NOT NULL, next_try REAL NOT NULL, problem TEXT, token TEXT,
     created REAL NOT NULL, changed REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX issuances_holder ON issuances (holder, created);
 CREATE INDEX issuances_message ON issuances (next_try) WHERE message IS NOT NULL;
+CREATE INDEX issuances_waiting ON issuances (holder) WHERE status = 'RECEIVED';
 
 -- Credentials that we have issued to participants.
 CREATE TABLE issued (
@@ -102,11 +103,26 @@ CREATE TABLE presented (
 ) WITHOUT ROWID;
 """
 
+_USES = """
+-- Uses of agreements whose policies count them, as provider.
+CREATE TABLE uses (
+    agreement TEXT NOT NULL, participant TEXT NOT NULL, number INTEGER NOT NULL, first REAL NOT NULL,
+    last REAL NOT NULL,
+    PRIMARY KEY (agreement, participant)
+) WITHOUT ROWID;
+
+-- Keys of the pseudonyms that are given under an agreement. They never leave.
+CREATE TABLE pseudonyms (
+    agreement TEXT NOT NULL, participant TEXT NOT NULL, key BLOB NOT NULL,
+    PRIMARY KEY (agreement, participant)
+) WITHOUT ROWID;
+"""
+
 _DERIVED = """
 -- Datasets made from what others agreed to give: found without looking at all.
 CREATE INDEX datasets_derived ON datasets (json_extract(source, '$.derived_from'))
     WHERE json_extract(source, '$.derived_from') IS NOT NULL;
 """
 
-STEPS = (_FIRST, _CREDENTIALS, _DERIVED)
+STEPS = (_FIRST, _CREDENTIALS, _USES, _DERIVED)
 VERSION = len(STEPS)

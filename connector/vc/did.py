@@ -197,13 +197,19 @@ def verification_key(
 
 
 def service_endpoint(document: Mapping[str, Any], kind: str) -> str:
-    """The address of the first service of type `kind` (`DataService`, `CatalogService`…). Raises NotFound."""
+    """The address of the first service of type `kind` (`DataService`, `CatalogService`…).
+
+    Raises NotFound (there is none), Untrusted (it is no base URL that paths can be put behind).
+    """
     for service in _list(document, "service"):
         if not isinstance(service, dict):
             continue
         kinds = service.get("type")
         endpoint = service.get("serviceEndpoint")
         if (kinds == kind or (isinstance(kinds, list) and kind in kinds)) and isinstance(endpoint, str):
+            # Or what we put behind it would be taken for something else than a path.
+            if set("?#") & set(endpoint):
+                raise Untrusted(f"the {kind} of {shown(document.get('id'))} has an address with ? or # in it")
             return endpoint
     raise NotFound(f"the DID document of {shown(document.get('id'))} names no {kind}")
 

@@ -73,7 +73,7 @@ def read(token: str, what: What, now: float | None, *, older: bool = False, loos
         found = header.get(key)
         if found is not None and (not isinstance(found, str) or found.lower() not in right):
             raise RemoteProtocolError(f"the JWT's {key} is {shown(found)}; for this it must be {right[0]}")
-    _check_times(claims, now)
+    _check_times({key: v for key, v in claims.items() if v is not None} if loose else claims, now)
     if older:
         return _older(parsed, what, loose)
     if "vc" in claims or "vp" in claims:
@@ -112,7 +112,7 @@ def _older(parsed: Jws, what: What, loose: bool) -> Enveloped:
             raise Untrusted("the JWT's sub is not the id of the credential's subject")
         document["credentialSubject"] = {"id": claims["sub"], **subject}
     for claim, member in (("nbf", "issuanceDate"), ("exp", "expirationDate")):
-        if what == "vc" and claim in claims and version(document) == "1.1":
+        if what == "vc" and claims.get(claim) is not None and version(document) == "1.1":
             document.setdefault(member, iso(claims[claim]))
     return Enveloped(parsed, document, signer)
 
@@ -122,13 +122,18 @@ def unclaimed(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in _CLAIMS}
 
 
-def asked_for(token: Jws, audience: str | None, nonce: str | None) -> None:
-    """Raise Untrusted unless a presentation was made for this audience and nonce, if they are given."""
+def asked_for(token: Jws, audience: str | None, nonce: str | None, *, ends: bool = False) -> None:
+    """Raise Untrusted unless a presentation was made for this audience and nonce, if they are given.
+
+    `ends`: it must say when it expires.
+    """
     found = token.payload.get("aud")
     if audience is not None and audience not in (found if isinstance(found, list) else [found]):
         raise Untrusted("the presentation is made for another audience (aud)")
     if nonce is not None and token.payload.get("nonce") != nonce:
         raise Untrusted("the presentation's nonce is not the one that was asked for")
+    if ends and token.payload.get("exp") is None:
+        raise Untrusted("the presentation does not say when it expires (exp)")
 
 
 def inner_presentation(token: str) -> tuple[str, Jws | None]:
@@ -233,9 +238,9 @@ def older_presentation_jwt(
 def _check_times(claims: Mapping[str, Any], now: float | None, leeway: float = 5) -> None:
     found = {}
     for name in ("exp", "nbf", "iat"):
-        value = claims.get(name)
-        if value is None:
+        if name not in claims:
             continue
+        value = claims[name]
         if name == "iat" and isinstance(value, str):
             value = instant(value, "iat")
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e11:

@@ -21,11 +21,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from connector.errors import Untrusted
+from connector.errors import RemoteProtocolError, Untrusted
+from connector.jsonld import documents
 from connector.vc.keys import Key
 
 MAX_BYTES = 8 * 1024
 """Longest token taken by default: what an HTTP header holds."""
+_MAX_DEPTH = 16
 
 _ES256 = ec.ECDSA(hashes.SHA256())
 _BRIEFLY = reprlib.Repr()  # `repr` itself fails on values nested a thousand deep
@@ -111,10 +113,11 @@ def _decode(text: bytes, part: str) -> bytes:
 
 
 def _object(text: bytes, part: str) -> dict[str, Any]:
+    octets = _decode(text, part)
     try:
-        value = orjson.loads(_decode(text, part))
-    except orjson.JSONDecodeError:
-        raise Untrusted(f"the token's {part} is not JSON") from None
+        value = documents.signed(octets, len(octets), _MAX_DEPTH, f"the token's {part}")
+    except RemoteProtocolError as wrong:
+        raise Untrusted(*wrong.reasons) from None
     if not isinstance(value, dict):
         raise Untrusted(f"the token's {part} is not a JSON object")
     return value

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector.errors import RemoteProtocolError, Untrusted
-from connector.jsonld.documents import loads
+from connector.jsonld import documents
 from connector.vc import multibase, multikey
 from connector.vc.jose import shown
 from connector.vc.multikey import Kind, Public
@@ -53,7 +53,7 @@ def parse(token: object) -> Jws:
     signing_input, _, signature = token.rpartition(".")
     first, _, second = signing_input.partition(".")
     header, payload = (_object(part, what) for part, what in ((first, "header"), (second, "payload")))
-    if header.get("alg") not in ALGORITHMS:
+    if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
         raise RemoteProtocolError(
             f"the JWS's alg is {shown(header.get('alg'))}; {', '.join(ALGORITHMS)} are taken"
         )
@@ -76,7 +76,11 @@ def thumbprint(key: Public) -> str:
 
 
 def _object(text: str, what: str) -> dict[str, Any]:
-    value = loads(multibase.from_base64url(text), MAX_BYTES, _MAX_DEPTH)
+    try:
+        octets = multibase.from_base64url(text)
+    except RemoteProtocolError:
+        raise RemoteProtocolError(f"the JWS's {what} is not base64url") from None
+    value = documents.signed(octets, MAX_BYTES, _MAX_DEPTH, f"the JWS's {what}")
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"the JWS's {what} is not a JSON object")
     return value

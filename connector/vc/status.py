@@ -88,7 +88,7 @@ def check_entry(entry: Mapping[str, Any], *, by_name: bool = False) -> Entry:
     `by_name`: the index may be a number, as Eclipse's issuers write it; as JSON-LD it must be a string.
     """
     kinds = entry.get("type")
-    kind = next((k for k in (kinds if isinstance(kinds, list) else [kinds]) if k in KINDS), None)
+    kind = next((k for k in _strings(kinds) if k in KINDS), None)
     url, purpose, index = (entry.get(k) for k in ("statusListCredential", "statusPurpose", "statusListIndex"))
     if kind is None:
         raise RemoteProtocolError(f"credentialStatus of type {shown(kinds)} is not understood")

@@ -2,21 +2,24 @@
 
 Range requests and validators follow RFC 9110 (sections 13 and 14). Files go out with `sendfile` on plain
 TCP and in 256 KiB pieces over TLS, upstream data as it comes; memory stays flat. Each response is tied to
-its grant: when access ends, the connection is cut.
+its grant: when access ends, the connection is cut. The header `Usage-Purpose` declares what a request is for.
 """
 
 import asyncio
 import logging
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from connector.errors import AnodeError, NotFound, RemoteProtocolError, Unavailable
-from connector.flows.data import Grant
-from connector.flows.sources import Source
+from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
+from connector.flows.data import Access
+from connector.flows.pull import PURPOSE
+from connector.flows.uses import Asked
 from connector.node import Node
 from connector.web.dsp import NODE, authenticated, read_body
 from connector.web.rendering import breaking_off, cut, errors_as, json
@@ -39,6 +42,16 @@ PASSED_ON = (
 )
 ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
 """Headers of a reader that go on to where the bytes come from; of the answer, `PASSED_ON` come back."""
+_REST = re.compile(r"bytes=([0-9]{1,18})-")
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What an answer holds: which version, from which byte on, and whether all of it went out."""
+
+    version: str | None = None
+    first: int = 0
+    whole: bool = False
 
 
 def routes() -> list[web.RouteDef]:
@@ -58,20 +71,66 @@ async def data(request: web.Request) -> web.StreamResponse:
         if name in headers and not headers[name].isprintable():  # bytes that are not UTF-8 come as surrogates
             raise RemoteProtocolError(f"The {name} header is not text.")
     request[REQUEST_ID] = name = node.audit.next_id()
-    about = {"request": name, "method": request.method, "range": headers.get("Range"), "from": request.remote}
-    grant = await node.data.open(headers.get("Authorization"), about)
-    source = node.sources.of(grant.dataset)
-    if source.body is not None:
-        return _inline(request, source, source.body)
+    about: dict[str, Any] = {
+        "request": name,
+        "method": request.method,
+        "range": headers.get("Range"),
+        "from": request.remote,
+    }
+    purpose = _purpose(request)
+    if purpose is not None:
+        about["purpose"] = purpose
+    rest = _REST.match(headers.get("Range", ""))
+    asked = Asked(
+        purpose,
+        request.method != "HEAD",
+        headers.get("If-Range") if rest else None,
+        int(rest[1]) if rest else 0,
+    )
+    access = await node.data.open(headers.get("Authorization"), about, asked)
+    sent = _Sent()
     try:
-        async with asyncio.timeout(None) as access:
-            with node.data.running(grant, lambda: _end(access)):
+        return await _answer(request, node, access, sent)
+    finally:
+        if asked.reads:
+            node.data.sent(access, sent.version, sent.first, sent.whole)
+
+
+async def _answer(request: web.Request, node: Node, access: Access, sent: _Sent) -> web.StreamResponse:
+    source = access.source
+    if source.body is not None and len(source.body) <= _PIECE:
+        return _inline(request, access, source.body, sent)
+    try:
+        async with asyncio.timeout(None) as ending:
+            with node.data.running(access, lambda: _end(ending)):
+                if source.body is not None:
+                    return await _large(request, access, source.body, sent)
                 if source.file is not None:
-                    return await _file(request, source.file, str(source.media_type))
-                return await _upstream(request, node, grant, source)
+                    return await _file(request, access, source.file, sent)
+                return await _upstream(request, node, access, sent)
     except TimeoutError:
         cut(request)
         raise Unavailable("Access to this data has just ended.") from None
+
+
+def _purpose(request: web.Request) -> str | None:
+    """What the request is said to be for. One purpose, so that there is no doubt by which it was granted."""
+    said = request.headers.getall(PURPOSE, ())
+    if not said:
+        return None
+    text = said[0].strip()
+    if len(said) > 1 or not text or len(text) > 500 or not text.isprintable():
+        raise RemoteProtocolError(
+            f"The {PURPOSE} header must declare one purpose, in at most 500 characters."
+        )
+    return text
+
+
+def _same(access: Access, sent: _Sent, partial: bool) -> None:
+    """Going on with a download is part of the use that it belongs to; another version is another use."""
+    expected = None if access.use is None else access.use.goes_on
+    if expected is not None and not (partial and sent.version == expected):
+        raise Denied("The data have changed since the download broke off; ask for them from the start.")
 
 
 async def named(request: web.Request, response: web.StreamResponse) -> None:
@@ -96,42 +155,69 @@ async def refresh(request: web.Request) -> web.Response:
     return json(body, headers={"Cache-Control": "no-store"})
 
 
-def _inline(request: web.Request, source: Source, body: bytes) -> web.Response:
-    etag = source.etag
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": str(source.media_type)}
-    if _unchanged(request, etag):
-        return web.Response(status=304, headers={"ETag": etag})
-    part = _range(request, len(body), etag)
-    if part is None:
-        return web.Response(body=body, headers=headers)
-    start, stop = part
-    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
-    return web.Response(body=body[start:stop], status=206, headers=headers)
+def _inline(request: web.Request, access: Access, body: bytes, sent: _Sent) -> web.Response:
+    status, headers, (start, stop) = _head(request, access, len(body), access.source.etag, sent)
+    sent.whole = True
+    if status == 304:
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body[start:stop], status=status, headers=headers)
 
 
-async def _file(request: web.Request, path: Path, media_type: str) -> web.StreamResponse:
+async def _large(request: web.Request, access: Access, body: bytes, sent: _Sent) -> web.StreamResponse:
+    """A document in pieces, since access may end while it is sent."""
+    status, headers, (start, stop) = _head(request, access, len(body), access.source.etag, sent)
+    response = web.StreamResponse(status=status, headers=headers)
+    if status != 304:
+        response.content_length = stop - start
+    with breaking_off(request, response):
+        await response.prepare(request)
+        if request.method != "HEAD" and status != 304:
+            for first in range(start, stop, _PIECE):
+                await _write(response, body[first : min(stop, first + _PIECE)])
+        await response.write_eof()
+        sent.whole = True
+    return response
+
+
+async def _file(request: web.Request, access: Access, path: Path, sent: _Sent) -> web.StreamResponse:
     try:
         file = path.open("rb")  # opening does not wait on a local disk; reading is done in pieces
     except OSError as error:
         raise NotFound(f"The provider's file for this dataset can't be read ({error.strerror}).") from None
     with file:
-        status = os.fstat(file.fileno())
-        etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-        if _unchanged(request, etag):
-            return web.Response(status=304, headers={"ETag": etag})
-        part = _range(request, status.st_size, etag)
-        start, stop = part or (0, status.st_size)
-        response = web.StreamResponse(status=206 if part else 200)
+        found = os.fstat(file.fileno())
+        etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+        status, headers, (start, stop) = _head(request, access, found.st_size, etag, sent)
+        if status == 304:
+            sent.whole = True
+            return web.Response(status=304, headers=headers)
+        response = web.StreamResponse(status=status, headers=headers)
         response.content_length = stop - start
-        response.headers.update({"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": media_type})
-        if part:
-            response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{status.st_size}"
         with breaking_off(request, response):
             await response.prepare(request)
             if request.method != "HEAD":
                 await _send(request, response, file, start, stop)
             await response.write_eof()
+            sent.whole = True
         return response
+
+
+def _head(
+    request: web.Request, access: Access, size: int, etag: str, sent: _Sent
+) -> tuple[int, dict[str, str], tuple[int, int]]:
+    """Status, headers, and which bytes, for data of which all is known."""
+    sent.version = etag
+    if _unchanged(request, etag):
+        _same(access, sent, partial=False)
+        return 304, {"ETag": etag}, (0, 0)
+    part = _range(request, size, etag)
+    _same(access, sent, partial=part is not None)
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": str(access.source.media_type)}
+    if part is None:
+        return 200, headers, (0, size)
+    sent.first = part[0]
+    headers["Content-Range"] = f"bytes {part[0]}-{part[1] - 1}/{size}"
+    return 206, headers, part
 
 
 async def _send(
@@ -157,15 +243,19 @@ async def _send(
         start += len(piece)
 
 
-async def _upstream(request: web.Request, node: Node, grant: Grant, source: Source) -> web.StreamResponse:
+async def _upstream(request: web.Request, node: Node, access: Access, sent: _Sent) -> web.StreamResponse:
     """The operator's own upstream. Its refusals are the operator's trouble: 503, not 500."""
-    http = source.http or {}
+    source, http = access.source, access.source.http or {}
     headers = {**http["headers"], **{n: request.headers[n] for n in ASKED_ON if n in request.headers}}
     response = web.StreamResponse()
     try:
         async with node.upstream.open(http["url"], headers) as stream:
             if stream.status not in (200, 206, 304, 416):
                 raise Unavailable(f"it answered {stream.status}")
+            sent.version = stream.headers.get("etag")
+            if stream.status == 206:
+                sent.first = _begin(stream.headers.get("content-range", ""))
+            _same(access, sent, partial=stream.status == 206)
             response.set_status(stream.status)
             response.headers.update({n: stream.headers[n] for n in PASSED_ON if n in stream.headers})
             if source.media_type:
@@ -176,12 +266,21 @@ async def _upstream(request: web.Request, node: Node, grant: Grant, source: Sour
                     async for chunk in stream.chunks:
                         await _write(response, chunk)
                 await response.write_eof()
+                sent.whole = True
+    except Denied:
+        raise
     except AnodeError as error:  # its address and troubles are its operator's business, not the peer's
-        _log.warning("the source of %s can't be read: %s", grant.dataset, error)
+        _log.warning("the source of %s can't be read: %s", access.grant.dataset, error)
         raise Unavailable(
-            f"The provider's source of {grant.dataset} can't be read now; its operator must look."
+            f"The provider's source of {access.grant.dataset} can't be read now; its operator must look."
         ) from None
     return response
+
+
+def _begin(content_range: str) -> int:
+    """The first byte of a part, by its `Content-Range`; 0 if it does not say."""
+    match = re.match(r"bytes ([0-9]{1,18})-", content_range)
+    return int(match[1]) if match else 0
 
 
 async def _write(response: web.StreamResponse, piece: bytes) -> None:

@@ -160,7 +160,9 @@ def _moving(type_: type[Message]) -> Handler:
         caller = await authenticated(request)
         message, body, eclipse = await _read(request, type_)
         pid, fingerprint = request.match_info["pid"], dsp.fingerprint(message, body)
-        await node.prove(caller, node.needs.of_message(caller.did, message) | node.needs.of_process(pid))
+        await node.prove(
+            caller, node.needs.of_message(caller.did, message) | node.needs.of_process(pid, caller.did)
+        )
         process = await node.exchange.receive(caller.did, pid, message, fingerprint, eclipse=eclipse)
         return json(dsp.process_document(process))
 
@@ -188,14 +190,14 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     too_large = RemoteProtocolError(f"The body is larger than the {limit} bytes that this node reads.")
     if length is not None and length > limit:
         raise too_large
-    if request.content.is_eof():  # it came with the headers, as messages do
-        body = request.content.read_nowait(-1)
-        if len(body) > limit:
-            raise too_large
-        return body
     parts: list[bytes] = []
     size = 0
     try:
+        if request.content.is_eof():  # it came with the headers, as messages do
+            body = request.content.read_nowait(-1)
+            if len(body) > limit:
+                raise too_large
+            return body
         async with asyncio.timeout(_SLOW):
             async for chunk in request.content.iter_any():
                 size += len(chunk)

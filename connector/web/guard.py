@@ -16,9 +16,9 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
-from connector.config import is_loopback
 from connector.errors import AnodeError, InvalidFile, RemoteProtocolError, Unavailable
 from connector.jsonld.documents import loads
+from connector.quantities import is_loopback
 from connector.web.openapi import STATUS, BadRequest, Call, Problem, Route
 
 Responder = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -206,6 +206,9 @@ class DataAddress(Model):
     endpoint: str
     authorization: str = Field(description="What to send as `Authorization` header, as it is.")
     expires: datetime | None = Field(None, description="When the token ends; ask again for a new one.")
+    purposes: tuple[str, ...] | None = Field(
+        None, description="What the data were agreed for: send one of these as `Usage-Purpose` header."
+    )
 
 
 class Agreement(Model):

@@ -82,7 +82,12 @@ async def show_data_address(node: Node, call: Call) -> model.DataAddress:
     """
     address = await node.pull.address(call.path["pid"])
     expires = None if address.expires is None else model.instant(address.expires)
-    return model.DataAddress(endpoint=address.endpoint, authorization=address.authorization, expires=expires)
+    return model.DataAddress(
+        endpoint=address.endpoint,
+        authorization=address.authorization,
+        expires=expires,
+        purposes=node.pull.purposes(call.path["pid"]),
+    )
 
 
 async def list_agreements(node: Node, call: Call) -> model.AgreementPage:

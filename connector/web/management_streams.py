@@ -8,6 +8,7 @@ from aiohttp import web
 
 from connector.errors import NotFound
 from connector.flows.events import Event
+from connector.flows.pull import PURPOSE
 from connector.node import Node
 from connector.store import processes as rows
 from connector.web import management_models as model
@@ -81,11 +82,12 @@ def _event(node: Node, number: int, pid: str, step: rows.Step) -> bytes:
 async def stream_data(node: Node, call: Call) -> web.StreamResponse:
     """The data of a running transfer, read from its provider and passed on as it comes.
 
-    Range and conditional requests (RFC 9110) reach the provider. A token about to end is refreshed.
+    Range and conditional requests (RFC 9110) reach the provider. A token about to end is refreshed. The
+    header `Usage-Purpose` declares what the data are read for, where the agreement names purposes.
     """
     request = call.request
     asked = {name: request.headers[name] for name in ASKED_ON if name in request.headers}
-    async with node.pull.open(call.path["pid"], asked) as stream:
+    async with node.pull.open(call.path["pid"], asked, request.headers.get(PURPOSE)) as stream:
         response = web.StreamResponse(status=stream.status)
         response.headers.update({n: stream.headers[n] for n in PASSED_ON if n in stream.headers})
         response.headers["Cache-Control"] = "no-store"

@@ -23,6 +23,7 @@ from connector.web.identifiers import answer
 from connector.web.openapi import BadRequest, Call, Route
 
 _MAX_FORM = 64 * 1024
+_MAX_FIELDS = 50
 _SHORTEST_SECRET = 16
 
 
@@ -110,7 +111,10 @@ async def _form(request: web.Request) -> dict[str, str]:
     body = await request.read()
     if len(body) > _MAX_FORM:
         raise RemoteProtocolError(f"the form is larger than {_MAX_FORM} bytes")
-    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise RemoteProtocolError(f"the form has more than {_MAX_FIELDS} fields") from None
     repeated = [name for name, values in fields.items() if len(values) > 1]
     if repeated:
         raise RemoteProtocolError(f"{repeated[0][:50]!a} is there more than once")

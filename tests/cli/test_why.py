@@ -15,7 +15,7 @@ Captured = pytest.CaptureFixture[str]
 POLICIES = (
     "moment: {offer: everyone, allow: use, when: [{for: 1 hour}]}\n"
     "over: {offer: everyone, allow: use, when: [{credential: RepairerCredential}]}\n"
-    "audits: {offer: everyone, allow: use, when: [{purpose: audit}]}\n"
+    "hourly: {offer: everyone, allow: use, when: [{every: 1 hour}]}\n"
     "asked: {offer: everyone, allow: use, review: yes}\n"
 )
 
@@ -25,7 +25,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Se
     """A consumer, and a provider with a policy for an hour, one for repairers, and one with a review."""
     folder = tmp_path_factory.mktemp("why")
     with served(folder / "consumer") as consumer, served(folder / "provider", policies=POLICIES) as provider:
-        for offer in ("moment", "over", "audits", "asked"):
+        for offer in ("moment", "over", "hourly", "asked"):
             file = provider.folder / f"{offer}.txt"
             file.write_text("data")
             arguments = ["--id", f"urn:x:{offer}", "--offer", offer, "-c", provider.config]
@@ -125,17 +125,22 @@ def test_a_refused_reader_can_quote_its_request(
 ) -> None:
     """The consumer's `why` has the code, and the id by which the provider finds the request."""
     consumer, provider = nodes
-    target = str(tmp_path / "got")
-    assert cli("fetch", provider.ready["did"], "urn:x:audits", "-o", target, "-c", consumer.config)[0] == 3
+    ask = ["fetch", provider.ready["did"], "urn:x:hourly", "-c", consumer.config, "-o"]
+    code, done = cli(*ask, str(tmp_path / "got"), "--json")
+    assert code == 0
+    assert cli(*ask, str(tmp_path / "again"), "--agreement", done["agreement"])[0] == 3
     _, (ours, *_) = cli("transfer", "list", "--json", "-c", consumer.config)
     _, found = cli("why", ours["pid"], "--json", "-c", consumer.config)
     (told,) = found["told"]
-    assert (told["code"], told["operand"]) == ("fact-missing", "http://www.w3.org/ns/odrl/2/purpose")
+    assert (told["code"], told["operand"]) == (
+        "constraint-not-satisfied",
+        "http://www.w3.org/ns/odrl/2/timeInterval",
+    )
     assert f"request {told['request']}" in cli("why", ours["pid"], "-c", consumer.config)[1]
     code, out = cli("why", told["request"], "-c", provider.config)
     assert code == 0
     assert "request: refused" in out
-    assert "? for audit (seen: not declared) (not known) [per-request]" in out
+    assert "✗ not more often than once in 1 hour (seen: used " in out
 
 
 async def test_a_refused_request_names_itself(nodes: tuple[Served, Served]) -> None:

@@ -93,12 +93,14 @@ def hooks(node: Node) -> web.Application:
     """Where the kit makes the node ask a holder for credentials.
 
     The kit would send a catalog request, but its body is none; so this does what comes before the body is
-    read. What was presented before is forgotten: one holder presents something else in each test.
+    read. What was proved before is forgotten, in the store too: each test of the kit is about another holder,
+    and all have one DID.
     """
 
     async def verify(request: web.Request) -> web.Response:
         caller = await node.identity.authenticate(request.headers.get("Authorization"))
         assert node.presentations is not None
+        await node.db.write(lambda tx: tx.execute("DELETE FROM presented"))
         node.presentations.forget()
         await node.prove(caller)
         return web.Response()

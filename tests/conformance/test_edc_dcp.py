@@ -80,7 +80,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         wallet = await made.add(
             "wallet",
             participant={"services": {"DataService": protocol}},
-            credentials={"profile": "edc", "clients": str(clients)},
+            credentials={"clients": str(clients)},
         )
         runner, tokens = await management.start(wallet.node)
         stack.push_async_callback(runner.cleanup)

@@ -1,11 +1,13 @@
 """Claims between nodes: presented, verified, remembered, and gone when their issuer says so."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from connector.dcp.trust import Trust
 from connector.errors import Denied
 from connector.flows.transfer import DataAddress
 from tests.nodes import Running, until
@@ -151,7 +153,7 @@ async def test_a_revoked_credential_ends_running_transfers(tmp_path: Path, type_
 
 
 async def test_time_ends_a_transfer_whatever_was_proved(tmp_path: Path) -> None:
-    """A permission for holders of a credential and for a while ends by itself, and only the time is blamed."""
+    """A permission for holders of a credential, for a while, ends by itself; only time is blamed."""
     lease = {**POLICIES["recyclers"], "when": [{"credential": RECYCLER}, {"for": "1 hour"}]}
     async with space(tmp_path) as made:
         provider = await made.add("provider", policies={"recyclers": lease}, datasets=DATASETS[:1])
@@ -232,3 +234,39 @@ async def test_requests_that_the_file_does_not_allow_wait(tmp_path: Path) -> Non
         await settled(made.authority, member)
         (refused,) = [r for r in member.node.wallet.requests() if r.pid == second.pid]
         assert (refused.status, refused.reason) == ("REJECTED", "no such site")
+
+
+async def test_what_others_need_to_prove_is_nothing_to_a_stranger(tmp_path: Path) -> None:
+    """Whoever writes into the process of somebody else is not asked for what that one has to prove."""
+    async with space(tmp_path) as made:
+        recycler, provider = await recycler_and_provider(made)
+        other = await made.add("other")
+        await negotiate(recycler, provider)
+        query = "SELECT pid FROM processes WHERE subject = 'negotiation'"
+        (pid,) = provider.node.db.read.execute(query).fetchone()
+        assert provider.node.needs.of_process(pid, recycler.did) == {RECYCLER}
+        assert provider.node.needs.of_process(pid, other.did) == frozenset()
+
+
+async def test_downloads_are_looked_at_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer that serves data itself looks at its own status lists once in a while, not without end."""
+    async with space(tmp_path, **OFFER) as made:
+        member = await made.add("member")
+        authority = made.authority
+        authority.node.trust = Trust({MEMBER: (authority.did,)}, frozenset({MEMBER}))
+        await made.give(authority, MEMBER)
+        done = await negotiate(member, authority, "urn:x:members")
+        address = await transfer(member, done.details["agreement"])
+        grant = await authority.node.data.open(address.authorization, {})
+        looks = []
+        current = authority.node.presentations.current
+
+        async def counted(*arguments: Any) -> Any:
+            looks.append(arguments)
+            return await current(*arguments)
+
+        monkeypatch.setattr(authority.node.presentations, "current", counted)
+        with authority.node.data.running(grant, lambda: None):
+            for _ in range(500):
+                await asyncio.sleep(0)
+        assert len(looks) <= 1

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.dcp.messages import CredentialMessage
+from connector.dcp.messages import CredentialMessage, CredentialReference, CredentialRequestMessage
 from connector.errors import LocalProtocolError, RemoteProtocolError
-from connector.flows.identify import Caller
-from tests.space import MEMBER, space
+from connector.flows.identify import Caller, Identity
+from connector.store import issuance as rows
+from tests.space import MEMBER, settled, space
 
 
 async def test_a_type_without_suspension_has_one_status(tmp_path: Path) -> None:
@@ -28,3 +29,32 @@ async def test_credentials_say_what_they_answer(tmp_path: Path) -> None:
         message = CredentialMessage(issuer_pid="x", status="ISSUED", credentials=[])
         with pytest.raises(RemoteProtocolError, match="holderPid is missing"):
             await member.node.wallet.receive(Caller(made.authority.did), message)
+
+
+class Heard:
+    """An identity that remembers who has called."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity, self.callers = identity, list[Caller]()
+
+    async def authorization(self, audience: str, types: frozenset[str] = frozenset()) -> str:
+        return await self.identity.authorization(audience, types)
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        self.callers.append(await self.identity.authenticate(authorization))
+        return self.callers[-1]
+
+
+async def test_the_holders_access_token_comes_back_with_its_credentials(tmp_path: Path) -> None:
+    """The token claim of a request must be used when its credentials are delivered; it is not kept longer."""
+    async with space(tmp_path) as made:
+        member, issuer = await made.add("member"), made.authority.node.issuer
+        heard = member.node.identity = Heard(member.node.identity)
+        message = CredentialRequestMessage(
+            holder_pid="urn:x:1", credentials=[CredentialReference(id=f"{MEMBER}:vc11-sl2021/jwt")]
+        )
+        pid = await issuer.request(Caller(member.did, "write-here"), message)
+        await settled(made.authority)
+        assert Caller(made.authority.did, "write-here") in heard.callers
+        kept = rows.find(made.authority.node.db.read, pid)
+        assert (kept.status, kept.message, kept.token) == ("ISSUED", None, None)

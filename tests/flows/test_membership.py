@@ -9,7 +9,7 @@ from connector.flows.membership import renewal
 from connector.store.wallet import Held
 from tests.flows.away import Away
 from tests.nodes import Running
-from tests.space import MEMBER, settled, space
+from tests.space import MEMBER, RECYCLER, settled, space
 
 DAY = 86_400.0
 MONTHLY = {MEMBER: {"to": "everyone", "lasts": "30 days"}}
@@ -59,6 +59,18 @@ async def test_a_request_that_waits_is_not_made_again(tmp_path: Path) -> None:
         await issuer.approve(waiting.pid)
         await settled(made.authority, member)
         assert member.node.membership.due() == frozenset()
+
+
+async def test_another_request_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    """A membership is asked for although a request for a role waits with the same authority."""
+    async with space(tmp_path) as made:
+        member = await made.add("member", credentials={"require": []})
+        await member.node.wallet.request(made.authority.did, (RECYCLER,))
+        await member.node.wallet.ask_once(made.authority.did, frozenset({MEMBER, RECYCLER}))
+        await settled(member, made.authority)
+        assert [one.type for one in member.node.wallet.held()] == [MEMBER]
+        asked = [one.objects for one in made.authority.node.issuer.requests()]
+        assert asked == [(f"{MEMBER}:vc11-sl2021/jwt",), (f"{RECYCLER}:vc11-sl2021/jwt",)]
 
 
 async def test_an_authority_that_is_away_is_asked_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connector.errors import RemoteProtocolError
-from connector.jsonld import contexts
+from connector.jsonld import contexts, documents
 from connector.jsonld.contexts import DSP
 from connector.jsonld.documents import loads, message
 
@@ -383,3 +383,48 @@ def test_no_body_crashes(body):
     """Whatever bytes come, the answer is a value or a RemoteProtocolError."""
     with contextlib.suppress(RemoteProtocolError):
         loads(body)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"a":1,"a":1}', "a"),
+        ('{"a":1,"b":{"c":[{"d":1,"d":2}]}}', "d"),
+        ('{"a":1, "\\u0061":2}', "a"),
+        ('{"a":1 , "a" :2}', "a"),
+        ('{"x":[1e300],"a":null,"a":null}', "a"),
+        ('{"":1,"":2}', ""),
+    ],
+)
+def test_what_is_signed_says_each_thing_once(text: str, name: str) -> None:
+    """A member that is there twice, however it is written, is refused by its name."""
+    with pytest.raises(RemoteProtocolError, match=f"the token has '{name}' more than once"):
+        documents.signed(text.encode(), 1_000, 16, "the token")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"b":1}',
+        '[{"a":1},{"a":2}]',
+        '{"a":{"a":1}}',
+        ' { "a" : "\\"a\\":1" } ',
+        '{"a":1' + "0" * 300 + "}",
+        '"x"',
+    ],
+)
+def test_what_is_signed_may_be_written_in_any_way(text: str) -> None:
+    """Blanks, escapes, long numbers, equal names in different objects: read as by anybody."""
+    assert documents.signed(text.encode(), 10_000, 16, "the token") == orjson.loads(text)
+
+
+def test_what_is_signed_is_told_by_its_name() -> None:
+    """Too large, too deep and not JSON are told of what it is."""
+    for body, why in [
+        (b"x" * 20, "the token has 20 bytes"),
+        (b"[" * 5 + b"]" * 5, "the token is nested"),
+        (b"", "the token is empty"),
+        (b"{", "the token is not JSON"),
+    ]:
+        with pytest.raises(RemoteProtocolError, match=why):
+            documents.signed(body, 10, 3, "the token")

@@ -5,10 +5,12 @@ import pytest
 from connector.errors import InvalidFile
 from connector.odrl.authoring import load
 from connector.odrl.compile import compile_policy
+from connector.odrl.duties import DONE_HERE
 from connector.odrl.explain import explain
 from connector.odrl.model import offer, parse, to_document
 from connector.odrl.moments import instant
 from connector.odrl.operands import Claim, Claims, Facts
+from connector.odrl.projection import Projection
 
 
 def written(tmp_path, text, name="p.yaml"):
@@ -372,8 +374,8 @@ def test_a_fault_of_the_engine_has_its_line(tmp_path):
     assert "modify" in found[1]
 
 
-def test_what_the_data_plane_cannot_do_is_refused(tmp_path):
-    """A transformation that this node can't make while it serves data is an error, not a promise."""
+def test_what_the_data_lose_before_they_leave(tmp_path):
+    """A transformation is a duty that this node does itself: a yes says what is done to the data."""
     text = """a:
   offer: everyone
   allow: use
@@ -382,9 +384,16 @@ def test_what_the_data_plane_cannot_do_is_refused(tmp_path):
     pseudonymise: batteryId
     minimum_group: 10
 """
-    found = problems(tmp_path, text)
-    assert [line.split(":")[0] for line in found] == ["5", "6", "7"]
-    assert all("publish data that are made so, as a dataset of their own" in line for line in found)
+    policy = load([written(tmp_path, text)])["a"]
+    decision = compile_policy(policy.contract).decide(Facts(0.0, "x", 0.0, duties=DONE_HERE))
+    assert decision.view == Projection(frozenset({"operatorId"}), frozenset({"batteryId"}), 10)
+    assert not compile_policy(policy.contract).decide(Facts(0.0, "x", 0.0)).permitted
+    assert "The provider must generalise the values until 10 records are alike" in policy.sentence
+    found = problems(tmp_path, text.replace("10", "1"))
+    assert found == [
+        "7: policy a: The duty to https://w3id.org/anode/v1/generalize can't be tracked by this node: "
+        "'1' must be a number of records, at least 2."
+    ]
 
 
 def test_which_data_can_be_offered(tmp_path):

@@ -53,6 +53,17 @@ async def test_headers_that_are_no_text(node: Talk, header: str, status: int) ->
     assert b"TransferError" in answer
 
 
+async def test_what_the_node_must_do_itself(node: Talk) -> None:
+    """An agreement that wants each use logged is served; one that wants parts left out is denied for now."""
+    ours = "https://w3id.org/anode/v1/"
+    data = await pull(node, "inline", [{"action": "use", "duty": [{"action": f"{ours}log"}]}])
+    assert (await data.read())[0] == 200
+    data = await pull(node, "inline", [{"action": "use", "duty": [{"action": f"{ours}project"}]}])
+    status, body, _ = await data.read()
+    assert status == 403
+    assert b"The duty to project comes first" in body
+
+
 async def test_a_token_with_and_without_bearer(node: Talk) -> None:
     """Eclipse EDC sends the token bare, RFC 6750 after `Bearer`."""
     data = await pull(node, "inline")

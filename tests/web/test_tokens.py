@@ -77,6 +77,22 @@ async def test_anybody_else_gets_none(service: Any, changes: Any, status: int, w
     assert SECRET not in str(body)
 
 
+async def test_a_form_has_an_end(service: Any) -> None:
+    """Hundreds of fields, or a field twice, are 400 in the words of OAuth, and no failure of ours."""
+    _, client = service
+    for fields, why in [
+        ([(f"f{number}", "x") for number in range(100)], "more than 50 fields"),
+        ([("client_id", "a"), ("client_id", "b")], "is there more than once"),
+    ]:
+        async with client.post("/sts/token", data=fields) as answer:
+            body = await answer.json()
+            assert (answer.status, body["error"], why in body["error_description"]) == (
+                400,
+                "invalid_request",
+                True,
+            )
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "why"),
     [

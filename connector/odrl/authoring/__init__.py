@@ -21,11 +21,8 @@ from connector.odrl.authoring.faults import Faults, either
 from connector.odrl.authoring.reading import Reader
 from connector.odrl.canonical import canonical
 from connector.odrl.compile import compile_policy
-from connector.odrl.duties import DONE_HERE
-from connector.odrl.explain import audience, explain, itself
+from connector.odrl.explain import audience, explain
 from connector.odrl.model import Policy, offer, parse, to_document
-from connector.odrl.phrases import phrase
-from connector.odrl.vocabulary import action_name
 from connector.yamlfile import Document, Where
 
 BLOCKS = (
@@ -200,12 +197,8 @@ def _data(reader: Reader) -> Mapping[str, tuple[str, ...]]:
 def _self_check(policy: Policy, reader: Reader, evaluable: bool) -> None:
     """Nothing we can't evaluate leaves this module, and the wire form says what the file says."""
     action = policy.permission[0].action if policy.permission else "use"
-    undone = _undone(policy) if evaluable else {}
-    for path, what in undone.items():
-        reader.faults.wrong(_place(path, policy, reader), what)
     for problem in compile_policy(policy, action).problems if evaluable else ():
-        if problem.path not in undone:
-            reader.faults.wrong(_place(problem.path, policy, reader), problem.sentence())
+        reader.faults.wrong(_place(problem.path, policy, reader), problem.sentence())
     try:
         read = parse(to_document(offer(policy, "urn:example:offer")))
     except RemoteProtocolError as error:  # larger or deeper than anybody takes
@@ -214,17 +207,6 @@ def _self_check(policy: Policy, reader: Reader, evaluable: bool) -> None:
     if canonical(read) != canonical(policy):
         place = reader.faults.document.place(*reader.where)
         raise LocalProtocolError(f"{place}: the policy changes in its ODRL form.")
-
-
-def _undone(policy: Policy) -> dict[str, str]:
-    """Duties that the provider's node would have to do itself at each request, and does not yet."""
-    return {
-        f"permission[{n}].duty[{m}]": f"this node can't {phrase(duty.action).do.replace('{} ', '')} while it "
-        "serves data: publish data that are made so, as a dataset of their own"
-        for n, rule in enumerate(policy.permission)
-        for m, duty in enumerate(rule.duty)
-        if itself(duty) and action_name(duty.action) not in DONE_HERE
-    }
 
 
 def _place(path: str, policy: Policy, reader: Reader) -> Where:

@@ -16,9 +16,17 @@ from connector.odrl.authoring.words import (
     verbatim_policy,
     verbatim_rule,
 )
-from connector.odrl.explain import ATTRIBUTE, GROUP_SIZE, itself
+from connector.odrl.explain import itself
 from connector.odrl.model import Policy, Rule
-from connector.odrl.vocabulary import ACTIONS, ANODE, DELAY_PERIOD, EVENT, RECIPIENT
+from connector.odrl.vocabulary import (
+    ACTIONS,
+    ANODE,
+    ATTRIBUTE,
+    DELAY_PERIOD,
+    EVENT,
+    GROUP_SIZE,
+    RECIPIENT,
+)
 from connector.yamlfile import Where
 
 NAMES: Mapping[str, str] = MappingProxyType({name.removeprefix(ANODE): name for name in ACTIONS})

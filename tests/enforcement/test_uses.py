@@ -1,0 +1,170 @@
+"""Uses: counted before the first byte, never one too many, whatever token, transfer, range or restart."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from connector.errors import Denied
+from connector.odrl.vocabulary import ANODE, COUNT, TIME_INTERVAL
+from connector.store import uses
+from tests.enforcement.lab import another, clock, ended, lab, nothing_starts, renewed, status, use
+from tests.peer import PEER
+from tests.pull import Pull, agree, begin, dataset, drained, pull, state
+
+THREE = use(("odrl:count", "lteq", "3"))
+HOURLY = use(("odrl:timeInterval", "gteq", "PT1H"))
+
+
+def counted(data: Pull) -> int:
+    agreement = state(data).details["agreement"]
+    return uses.of(data.node.node.db.read, agreement, PEER).number
+
+
+@pytest.mark.enforces(COUNT)
+async def test_three_uses_are_three(tmp_path: Path) -> None:
+    """Refreshed tokens, a second transfer, parts and known versions all count on the same agreement; what is
+    denied and what is only asked with HEAD does not; after the last use the transfers end."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "record", THREE)
+        second = await another(data)
+        assert [await status(data, "HEAD") for _ in range(5)] == [200] * 5
+        assert counted(data) == 0
+        assert await status(data) == 200
+        data = await renewed(data)
+        assert await status(data, Range="bytes=1-") == 206
+        assert counted(data) == 2
+        assert await status(second, **{"If-None-Match": "*"}) == 304
+        assert "it has been used 3 times" in await ended(second)
+        assert await status(data) == 403
+        assert "it has been used 3 times" in await ended(data)
+        assert await status(data) == 401
+        assert counted(data) == 3
+        assert "it has been used 3 times" in await nothing_starts(data)
+
+
+@pytest.mark.enforces(COUNT)
+@pytest.mark.parametrize("limit", [1, 7])
+async def test_requests_at_once(tmp_path: Path, limit: int) -> None:
+    """Forty requests at the same moment, over two transfers, get what is left and no more."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "record", use(("odrl:count", "lteq", str(limit))))
+        second = await another(data)
+        found = await asyncio.gather(*(status(one) for one in [data, second] * 20))
+        assert found.count(200) == limit
+        assert set(found) <= {200, 401, 403}
+        assert counted(data) == limit
+
+
+@pytest.mark.enforces(COUNT)
+async def test_a_restart_forgets_no_use(tmp_path: Path) -> None:
+    """What was counted is on disk: a node that starts again goes on from there."""
+    time = None
+    for left in (2, 1, 0):
+        async with lab(tmp_path, time) as node:
+            time = clock(node)
+            if left == 2:
+                agreement = await agree(node, "urn:x:record", use(("odrl:count", "lteq", "2")))
+            if left:
+                assert await status(await begin(node, agreement)) == 200
+            else:
+                with pytest.raises(Denied, match="it has been used 2 times"):
+                    await begin(node, agreement)
+
+
+@pytest.mark.enforces(COUNT)
+async def test_going_on_is_part_of_its_use(tmp_path: Path) -> None:
+    """The only use there is: a download that broke off may go on, from a later byte, of the same version, one
+    at a time; nothing else opens, and what is written down says so."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "large", use(("odrl:count", "lteq", "1")))
+        async with data.get() as response:
+            etag = response.headers["ETag"]
+            await response.content.readexactly(1000)
+            response.close()
+        await asyncio.sleep(0)
+        for headers in (
+            {},
+            {"Range": "bytes=1000-"},
+            {"Range": "bytes=0-", "If-Range": etag},
+            {"Range": "bytes=-10", "If-Range": etag},
+            {"Range": "bytes=1000-", "If-Range": '"other"'},
+        ):
+            assert await status(data, **headers) == 403, headers
+        end = (1 << 30) - 10
+        rest = {"Range": f"bytes={end}-", "If-Range": etag}
+        found = await asyncio.gather(*(data.read(**rest) for _ in range(5)))
+        assert sorted(answered for answered, *_ in found)[0] == 206
+        assert [len(body) for answered, body, _ in found if answered == 206] == [10]
+        assert {answered for answered, *_ in found} <= {206, 401, 403}
+        assert counted(data) == 1
+        assert "it has been used 1 times" in await ended(data)
+
+
+@pytest.mark.enforces(COUNT)
+async def test_a_new_version_is_a_new_use(tmp_path: Path) -> None:
+    """What changed since a download broke off is not its rest."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "large", use(("odrl:count", "lteq", "1")))
+        async with data.get() as response:
+            etag = response.headers["ETag"]
+            await response.content.readexactly(1000)
+            response.close()
+        await asyncio.sleep(0)
+        (tmp_path / "catalog" / "large.bin").write_bytes(b"new and secret")
+        assert await status(data, Range="bytes=1-", **{"If-Range": etag}) == 403
+
+
+@pytest.mark.enforces(COUNT)
+async def test_the_last_use_is_not_cut(tmp_path: Path) -> None:
+    """Who is refused while the last use is being read does not break it off."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "large", use(("odrl:count", "lteq", "1")))
+        async with data.get(Range=f"bytes={(1 << 30) - (64 << 20)}-") as response:
+            await response.content.readexactly(1000)
+            assert await status(data) == 403
+            rest, broken = await drained(response)
+        assert (len(rest), broken) == ((64 << 20) - 1000, False)
+        assert "it has been used 1 times" in await ended(data)
+
+
+@pytest.mark.enforces(TIME_INTERVAL)
+async def test_the_pause_between_uses(tmp_path: Path) -> None:
+    """Once an hour, to the millisecond, over all transfers and tokens; a clock set back does not help, nor do
+    requests at the same moment; who is refused does not wait longer."""
+    async with lab(tmp_path, data={"token_lifetime": "2 days"}) as node:
+        data = await pull(node, "record", HOURLY)
+        second = await another(data)
+        found = await asyncio.gather(*(status(one) for one in [data, second] * 10))
+        assert sorted(found) == [200] + [403] * 19
+        for ahead, answered in ((-7200, 403), (1, 403), (3599.999, 403), (3600, 200), (3600.001, 403)):
+            clock(node).ahead = ahead
+            assert await status(await another(data)) == answered, ahead
+        clock(node).ahead = 7200
+        assert await status(data, "HEAD") == 200
+        assert await status(data) == 200
+        assert await status(data, "HEAD") == 403
+        assert state(data).state == "STARTED"
+
+
+@pytest.mark.enforces(f"{ANODE}log")
+async def test_each_request_leaves_its_line(tmp_path: Path) -> None:
+    """Whatever way data are asked for, granted or refused, a line is in the log before the answer is."""
+    async with lab(tmp_path, datasets=[dataset("gone", file="large.bin")]) as node:
+        duty = [{"action": f"{ANODE}log"}]
+        data = await pull(node, "record", [{**use(("odrl:count", "lteq", "3"))[0], "duty": duty}])
+        for number, (method, headers) in enumerate(
+            [
+                ("GET", {}),
+                ("HEAD", {}),
+                ("GET", {"Range": "bytes=99-"}),
+                ("GET", {"If-None-Match": "*"}),
+                ("GET", {}),
+            ]
+        ):
+            answered = await status(data, method, **headers)
+            lines = node.node.audit.tail(100)
+            assert len(lines) == number + 1
+            assert lines[-1]["permitted"] is (answered != 403)
+        assert [line["method"] for line in lines] == ["GET", "HEAD", "GET", "GET", "GET"]
+        assert not lines[-1]["permitted"]
