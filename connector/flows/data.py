@@ -26,7 +26,7 @@ from connector.flows.uses import Asked, Counter, Use, counted
 from connector.flows.views import Views
 from connector.odrl.compile import Compiled
 from connector.odrl.duties import DONE_HERE
-from connector.odrl.operands import Facts
+from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import access
 from connector.store import processes as rows
 from connector.store.access import digest_of
@@ -116,23 +116,20 @@ class DataPlane:
             raise Untrusted(
                 "This token has expired; refresh it, or ask for the transfer's data address again."
             )
-        try:
-            facts = await self._facts(grant, now)
-        except Denied as denied:
-            self._refused(grant, denied, about)
-            self._stop(grant, str(denied))
-            raise
+        claims = NO_CLAIMS
+        if self._proofs_matter(grant):
+            try:
+                claims = await self._proved(grant)
+            except Denied as denied:
+                self._refused(grant, denied, about)
+                self._stop(grant, str(denied))
+                raise
         use = None
-        if needs := grant.policy.needs:
-            facts = facts._replace(
-                purpose=asked.purpose,
-                target=grant.dataset,
-                collections=_NOWHERE,
-                groups=self._groups(grant.participant) if "groups" in needs else None,
-            )
+        facts = Facts(now, grant.participant, grant.agreed, claims=claims, duties=DONE_HERE)
+        if grant.policy.needs:
             if counted(grant.policy):
                 use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
-                facts = facts._replace(uses=use.before.number, last_use=use.before.last)
+            facts = self._told(grant, facts, asked, use)
         decision = grant.policy.decide(facts)
         if decision.permitted:
             try:
@@ -163,20 +160,34 @@ class DataPlane:
     def _refused(self, grant: Grant, error: Denied | NotFound, about: dict[str, Any]) -> None:
         self._audit.write(grant.line, {"permitted": False, "reasons": list(error.reasons), **about})
 
-    async def _facts(self, grant: Grant, now: float) -> Facts:
-        """What is known of any request. Raises Denied: a credential that all need is gone."""
-        facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
-        if self._proofs_matter(grant):
-            assert self._presentations is not None  # noqa: S101  # just asked
-            claims = await self._presentations.current(grant.participant, grant.policy.credentials)
-            facts = facts._replace(claims=claims)
-        return facts
+    async def _proved(self, grant: Grant) -> Claims:
+        """What the participant has proved. Raises Denied: a credential that all need is gone."""
+        assert self._presentations is not None  # noqa: S101  # whoever asks has seen that it matters
+        return await self._presentations.current(grant.participant, grant.policy.credentials)
 
-    def sent(self, access: Access, version: str | None, first: int, whole: bool) -> None:
-        """An answer went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
-        if access.use is not None:
-            self._uses.ended(access.grant.transfer, access.use, version, first, whole)
-            self._end_if_used_up(access.grant)
+    def _told(self, grant: Grant, facts: Facts, asked: Asked, use: Use | None) -> Facts:
+        """The facts with what the policy needs of the request, of earlier ones, and of the settings."""
+        before = None if use is None else use.before
+        return Facts(  # as a whole, since `_replace` takes longer than all of the decision
+            facts.now,
+            facts.participant,
+            facts.agreed_at,
+            facts.action,
+            facts.claims,
+            facts.phase,
+            asked.purpose,
+            None if before is None else before.number,
+            None if before is None else before.last,
+            grant.dataset,
+            self._groups(grant.participant) if "groups" in grant.policy.needs else None,
+            _NOWHERE,
+            facts.duties,
+        )
+
+    def sent(self, access: Access, use: Use, version: str | None, first: int, whole: bool) -> None:
+        """A use went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
+        self._uses.ended(access.grant.transfer, use, version, first, whole)
+        self._end_if_used_up(access.grant)
 
     def _end_if_used_up(self, grant: Grant) -> None:
         """End the transfer after the last use there can be, once nothing of it is under way."""
@@ -370,7 +381,7 @@ class DataPlane:
             return
         grant = under_way[0].grant
         try:
-            known = await self._facts(grant, self._clock.now())
+            claims = await self._proved(grant) if self._proofs_matter(grant) else NO_CLAIMS
         except Denied as denied:
             self._stop(grant, str(denied))
             return
@@ -378,7 +389,7 @@ class DataPlane:
             self._sever(transfer)
             return
         for one in under_way:
-            facts = one.facts._replace(now=known.now, claims=known.claims)
+            facts = one.facts._replace(now=self._clock.now(), claims=claims)
             if "groups" in grant.policy.needs:
                 facts = facts._replace(groups=self._groups(grant.participant))
             decision = grant.policy.decide(facts)

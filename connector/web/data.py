@@ -73,26 +73,22 @@ async def data(request: web.Request) -> web.StreamResponse:
     purpose = _purpose(request)
     if purpose is not None:
         about["purpose"] = purpose
-    rest = _REST.match(headers.get("Range", ""))
-    asked = Asked(
-        purpose,
-        request.method != "HEAD",
-        headers.get("If-Range") if rest else None,
-        int(rest[1]) if rest else 0,
-    )
+    asked = Asked(purpose, request.method != "HEAD")
+    if "Range" in headers and (rest := _REST.match(headers["Range"])):
+        asked = Asked(purpose, asked.reads, headers.get("If-Range"), int(rest[1]))
     access = await node.data.open(headers.get("Authorization"), about, asked)
     sent = _Sent()
     try:
+        if access.source.body is not None and len(access.source.body) <= _PIECE:
+            return _inline(request, access, access.source.body, sent)
         return await _answer(request, node, access, sent)
     finally:
-        if asked.reads:
-            node.data.sent(access, sent.version, sent.first, sent.whole)
+        if access.use is not None and asked.reads:
+            node.data.sent(access, access.use, sent.version, sent.first, sent.whole)
 
 
 async def _answer(request: web.Request, node: Node, access: Access, sent: _Sent) -> web.StreamResponse:
     source = access.source
-    if source.body is not None and len(source.body) <= _PIECE:
-        return _inline(request, access, source.body, sent)
     try:
         async with asyncio.timeout(None) as ending:
             with node.data.running(access, lambda: _end(ending)):
@@ -108,9 +104,9 @@ async def _answer(request: web.Request, node: Node, access: Access, sent: _Sent)
 
 def _purpose(request: web.Request) -> str | None:
     """What the request is said to be for. One purpose, so that there is no doubt by which it was granted."""
-    said = request.headers.getall(PURPOSE, ())
-    if not said:
+    if PURPOSE not in request.headers:
         return None
+    said = request.headers.getall(PURPOSE)
     text = said[0].strip()
     if len(said) > 1 or not text or len(text) > 500 or not text.isprintable():
         raise RemoteProtocolError(
