@@ -47,6 +47,8 @@ class Grant:
     agreed: float
     expires: float
     """When the token itself ends."""
+    counts: bool
+    """Whether the policy depends on earlier uses."""
     line: bytes
     """What every line of the audit log about it has in common."""
 
@@ -125,11 +127,12 @@ class DataPlane:
                 self._stop(grant, str(denied))
                 raise
         use = None
-        facts = Facts(now, grant.participant, grant.agreed, claims=claims, duties=DONE_HERE)
         if grant.policy.needs:
-            if counted(grant.policy):
+            if grant.counts:
                 use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
-            facts = self._told(grant, facts, asked, use)
+            facts = self._told(grant, now, claims, asked, use)
+        else:
+            facts = Facts(now, grant.participant, grant.agreed, claims=claims, duties=DONE_HERE)
         decision = grant.policy.decide(facts)
         if decision.permitted:
             try:
@@ -165,23 +168,23 @@ class DataPlane:
         assert self._presentations is not None  # noqa: S101  # whoever asks has seen that it matters
         return await self._presentations.current(grant.participant, grant.policy.credentials)
 
-    def _told(self, grant: Grant, facts: Facts, asked: Asked, use: Use | None) -> Facts:
+    def _told(self, grant: Grant, now: float, claims: Claims, asked: Asked, use: Use | None) -> Facts:
         """The facts with what the policy needs of the request, of earlier ones, and of the settings."""
         before = None if use is None else use.before
-        return Facts(  # as a whole, since `_replace` takes longer than all of the decision
-            facts.now,
-            facts.participant,
-            facts.agreed_at,
-            facts.action,
-            facts.claims,
-            facts.phase,
+        return Facts(
+            now,
+            grant.participant,
+            grant.agreed,
+            "use",
+            claims,
+            "request",
             asked.purpose,
             None if before is None else before.number,
             None if before is None else before.last,
             grant.dataset,
             self._groups(grant.participant) if "groups" in grant.policy.needs else None,
             _NOWHERE,
-            facts.duties,
+            DONE_HERE,
         )
 
     def sent(self, access: Access, use: Use, version: str | None, first: int, whole: bool) -> None:
@@ -249,6 +252,7 @@ class DataPlane:
             policy,
             right.agreed,
             right.expires,
+            counted(policy),
             line,
         )
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -69,12 +70,13 @@ async def data(request: web.Request) -> web.StreamResponse:
     for name in ASKED_ON:
         if name in headers and not headers[name].isprintable():  # bytes that are not UTF-8 come as surrogates
             raise RemoteProtocolError(f"The {name} header is not text.")
-    about: dict[str, Any] = {"method": request.method, "range": headers.get("Range"), "from": request.remote}
-    purpose = _purpose(request)
-    if purpose is not None:
-        about["purpose"] = purpose
+    part = headers.get("Range")
+    about: dict[str, Any] = {"method": request.method, "range": part, "from": request.remote}
+    purpose = None
+    if PURPOSE in headers:
+        about["purpose"] = purpose = _purpose(headers.getall(PURPOSE))
     asked = Asked(purpose, request.method != "HEAD")
-    if "Range" in headers and (rest := _REST.match(headers["Range"])):
+    if part is not None and (rest := _REST.match(part)):
         asked = Asked(purpose, asked.reads, headers.get("If-Range"), int(rest[1]))
     access = await node.data.open(headers.get("Authorization"), about, asked)
     sent = _Sent()
@@ -102,11 +104,8 @@ async def _answer(request: web.Request, node: Node, access: Access, sent: _Sent)
         raise Unavailable("Access to this data has just ended.") from None
 
 
-def _purpose(request: web.Request) -> str | None:
+def _purpose(said: Sequence[str]) -> str:
     """What the request is said to be for. One purpose, so that there is no doubt by which it was granted."""
-    if PURPOSE not in request.headers:
-        return None
-    said = request.headers.getall(PURPOSE)
     text = said[0].strip()
     if len(said) > 1 or not text or len(text) > 500 or not text.isprintable():
         raise RemoteProtocolError(
