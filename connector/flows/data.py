@@ -27,7 +27,7 @@ from connector.flows.uses import Asked, Counter, Use, counted
 from connector.flows.views import Views
 from connector.odrl.compile import Compiled, Reason
 from connector.odrl.duties import DONE_HERE
-from connector.odrl.operands import Facts
+from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import access
 from connector.store import processes as rows
 from connector.store.access import digest_of
@@ -50,6 +50,8 @@ class Grant:
     agreed: float
     expires: float
     """When the token itself ends."""
+    counts: bool
+    """Whether the policy depends on earlier uses."""
     line: bytes
     """What every line of the audit log about it has in common."""
 
@@ -119,23 +121,21 @@ class DataPlane:
             raise Untrusted(
                 "This token has expired; refresh it, or ask for the transfer's data address again."
             )
-        try:
-            facts = await self._facts(grant, now)
-        except Denied as denied:
-            self._refused(grant, denied, about)
-            self._stop(grant, str(denied))
-            raise
+        claims = NO_CLAIMS
+        if self._proofs_matter(grant):
+            try:
+                claims = await self._proved(grant)
+            except Denied as denied:
+                self._refused(grant, denied, about)
+                self._stop(grant, str(denied))
+                raise
         use = None
-        if needs := grant.policy.needs:
-            facts = facts._replace(
-                purpose=asked.purpose,
-                target=grant.dataset,
-                collections=_NOWHERE,
-                groups=self._groups(grant.participant) if "groups" in needs else None,
-            )
-            if counted(grant.policy):
+        if grant.policy.needs:
+            if grant.counts:
                 use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
-                facts = facts._replace(uses=use.before.number, last_use=use.before.last)
+            facts = self._told(grant, now, claims, asked, use)
+        else:
+            facts = Facts(now, grant.participant, grant.agreed, claims=claims, duties=DONE_HERE)
         decision = grant.policy.decide(facts)
         if decision.permitted:
             try:
@@ -168,20 +168,34 @@ class DataPlane:
     def _refused(self, grant: Grant, error: Denied | NotFound, about: dict[str, Any]) -> None:
         self._audit.write(grant.line, {"permitted": False, "reasons": list(error.reasons), **about})
 
-    async def _facts(self, grant: Grant, now: float) -> Facts:
-        """What is known of any request. Raises Denied: a credential that all need is gone."""
-        facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
-        if self._proofs_matter(grant):
-            assert self._presentations is not None  # noqa: S101  # just asked
-            claims = await self._presentations.current(grant.participant, grant.policy.credentials)
-            facts = facts._replace(claims=claims)
-        return facts
+    async def _proved(self, grant: Grant) -> Claims:
+        """What the participant has proved. Raises Denied: a credential that all need is gone."""
+        assert self._presentations is not None  # noqa: S101  # whoever asks has seen that it matters
+        return await self._presentations.current(grant.participant, grant.policy.credentials)
 
-    def sent(self, access: Access, version: str | None, first: int, whole: bool) -> None:
-        """An answer went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
-        if access.use is not None:
-            self._uses.ended(access.grant.transfer, access.use, version, first, whole)
-            self._end_if_used_up(access.grant)
+    def _told(self, grant: Grant, now: float, claims: Claims, asked: Asked, use: Use | None) -> Facts:
+        """The facts with what the policy needs of the request, of earlier ones, and of the settings."""
+        before = None if use is None else use.before
+        return Facts(
+            now,
+            grant.participant,
+            grant.agreed,
+            "use",
+            claims,
+            "request",
+            asked.purpose,
+            None if before is None else before.number,
+            None if before is None else before.last,
+            grant.dataset,
+            self._groups(grant.participant) if "groups" in grant.policy.needs else None,
+            _NOWHERE,
+            DONE_HERE,
+        )
+
+    def sent(self, access: Access, use: Use, version: str | None, first: int, whole: bool) -> None:
+        """A use went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
+        self._uses.ended(access.grant.transfer, use, version, first, whole)
+        self._end_if_used_up(access.grant)
 
     def _end_if_used_up(self, grant: Grant) -> None:
         """End the transfer after the last use there can be, once nothing of it is under way."""
@@ -244,6 +258,7 @@ class DataPlane:
             policy,
             right.agreed,
             right.expires,
+            counted(policy),
             line,
         )
 
@@ -376,7 +391,7 @@ class DataPlane:
             return
         grant = under_way[0].grant
         try:
-            known = await self._facts(grant, self._clock.now())
+            claims = await self._proved(grant) if self._proofs_matter(grant) else NO_CLAIMS
         except Denied as denied:
             self._stop(grant, str(denied))
             return
@@ -384,7 +399,7 @@ class DataPlane:
             self._sever(transfer)
             return
         for one in under_way:
-            facts = one.facts._replace(now=known.now, claims=known.claims)
+            facts = one.facts._replace(now=self._clock.now(), claims=claims)
             if "groups" in grant.policy.needs:
                 facts = facts._replace(groups=self._groups(grant.participant))
             decision = grant.policy.decide(facts)

@@ -238,11 +238,16 @@ def purpose(operator: Operator, value: Value) -> Condition:
         said = "no purpose was declared" if facts.purpose is None else f"declared was {facts.purpose[:100]}"
         return f"The data may be used {says}; {said}: declare the purpose with the request."
 
-    known = frozenset(map(plainly, names))
+    known = frozenset((*names, *map(plainly, names)))
+
+    def holds(facts: Facts) -> Truth:
+        said = facts.purpose
+        if said is None:
+            return untold(facts)
+        return (said in known or plainly(said) in known) is wanted
+
     return Condition(
-        holds=lambda facts: (
-            untold(facts) if facts.purpose is None else (plainly(facts.purpose) in known) is wanted
-        ),
+        holds=holds,
         says=says,
         public=says,
         seen=lambda facts: facts.purpose or "not declared",

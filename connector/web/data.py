@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -71,35 +72,27 @@ async def data(request: web.Request) -> web.StreamResponse:
         if name in headers and not headers[name].isprintable():  # bytes that are not UTF-8 come as surrogates
             raise RemoteProtocolError(f"The {name} header is not text.")
     request[REQUEST_ID] = name = node.audit.next_id()
-    about: dict[str, Any] = {
-        "request": name,
-        "method": request.method,
-        "range": headers.get("Range"),
-        "from": request.remote,
-    }
-    purpose = _purpose(request)
-    if purpose is not None:
-        about["purpose"] = purpose
-    rest = _REST.match(headers.get("Range", ""))
-    asked = Asked(
-        purpose,
-        request.method != "HEAD",
-        headers.get("If-Range") if rest else None,
-        int(rest[1]) if rest else 0,
-    )
+    part = headers.get("Range")
+    about: dict[str, Any] = {"request": name, "method": request.method, "range": part, "from": request.remote}
+    purpose = None
+    if PURPOSE in headers:
+        about["purpose"] = purpose = _purpose(headers.getall(PURPOSE))
+    asked = Asked(purpose, request.method != "HEAD")
+    if part is not None and (rest := _REST.match(part)):
+        asked = Asked(purpose, asked.reads, headers.get("If-Range"), int(rest[1]))
     access = await node.data.open(headers.get("Authorization"), about, asked)
     sent = _Sent()
     try:
+        if access.source.body is not None and len(access.source.body) <= _PIECE:
+            return _inline(request, access, access.source.body, sent)
         return await _answer(request, node, access, sent)
     finally:
-        if asked.reads:
-            node.data.sent(access, sent.version, sent.first, sent.whole)
+        if access.use is not None and asked.reads:
+            node.data.sent(access, access.use, sent.version, sent.first, sent.whole)
 
 
 async def _answer(request: web.Request, node: Node, access: Access, sent: _Sent) -> web.StreamResponse:
     source = access.source
-    if source.body is not None and len(source.body) <= _PIECE:
-        return _inline(request, access, source.body, sent)
     try:
         async with asyncio.timeout(None) as ending:
             with node.data.running(access, lambda: _end(ending)):
@@ -113,11 +106,8 @@ async def _answer(request: web.Request, node: Node, access: Access, sent: _Sent)
         raise Unavailable("Access to this data has just ended.") from None
 
 
-def _purpose(request: web.Request) -> str | None:
+def _purpose(said: Sequence[str]) -> str:
     """What the request is said to be for. One purpose, so that there is no doubt by which it was granted."""
-    said = request.headers.getall(PURPOSE, ())
-    if not said:
-        return None
     text = said[0].strip()
     if len(said) > 1 or not text or len(text) > 500 or not text.isprintable():
         raise RemoteProtocolError(

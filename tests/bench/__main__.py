@@ -7,10 +7,16 @@ design and whether it was met. Load goes to loopback only, for a counted number 
 import argparse
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from connector import config as settings
 from connector.flows.clock import iso
+from connector.flows.pull import PURPOSE
+from connector.odrl.vocabulary import ANODE
 from tests.bench import catalog, claims, credentials, policy, seed, signing, storage, transfer_rate
 from tests.bench.measure import (
     Work,
@@ -30,6 +36,7 @@ FIVE = {
         "when": [{"from": "2020-01-01T00:00:00Z"}, {"until": "2100-01-01T00:00:00Z"}, {"for": "36500 days"}],
     }
 }
+CONSUMER = "did:web:consumer.example"
 DATA = {"id": "urn:x:data", "title": "Data", "offers": ["bench"], "source": {"inline": {"x": "y"}}}
 
 
@@ -42,32 +49,54 @@ def verdict(what: str, value: float, target: float, at_least: bool, unit: str = 
     )
 
 
+def agreed(assigner: str, name: str, *more: dict[str, str]) -> dict[str, Any]:
+    """An agreement of five constraints, and `more`: two moments, a span, the participant, the purpose."""
+    term = ("leftOperand", "operator", "rightOperand")
+    five = (
+        ("odrl:dateTime", "gteq", "2020-01-01T00:00:00Z"),
+        ("odrl:dateTime", "lteq", "2100-01-01T00:00:00Z"),
+        ("odrl:elapsedTime", "lteq", "P36500D"),
+        (f"{ANODE}participant", "isAnyOf", [CONSUMER]),
+        ("odrl:purpose", "isAnyOf", ["repair"]),
+    )
+    return {
+        "@type": "Agreement",
+        "@id": f"urn:x:{name}",
+        "target": f"urn:x:{name}:data",
+        "assigner": assigner,
+        "assignee": CONSUMER,
+        "timestamp": iso(seed.AGREED),
+        "permission": [
+            {"action": "use", "constraint": [*(dict(zip(term, c, strict=True)) for c in five), *more]}
+        ],
+    }
+
+
 async def data_plane(folder: Path, rounds: int) -> None:
-    """1 KiB GETs with policy and audit: warm token, and the first use of a token."""
+    """1 KiB GETs with policy and audit: warm token, first use of a token, counted, and cut down."""
     path = prepare(folder / "node", free_port(), FIVE, [])
     config = settings.load(path)
-    rules = [
-        {"leftOperand": "odrl:dateTime", "operator": "gteq", "rightOperand": "2020-01-01T00:00:00Z"},
-        {"leftOperand": "odrl:dateTime", "operator": "lteq", "rightOperand": "2100-01-01T00:00:00Z"},
-        {"leftOperand": "odrl:elapsedTime", "operator": "lteq", "rightOperand": "P36500D"},
-    ]
-    agreement = {
-        "@type": "Agreement",
-        "@id": "urn:x:a",
-        "target": "urn:x:data",
-        "assigner": config.participant.did,
-        "assignee": "did:web:consumer.example",
-        "timestamp": iso(seed.AGREED),
-        "permission": [{"action": "use", "constraint": rules}],
-    }
     number = 2000
     source = {"inline": "x" * 1024, "media_type": "application/octet-stream"}
-    tokens = await seed.transfers(
-        config.store, "did:web:consumer.example", agreement, source, number * (rounds + 1) + 1
-    )
+    own = config.participant.did
+    tokens = await seed.transfers(config.store, CONSUMER, agreed(own, "a"), source, number * (rounds + 1) + 1)
+    often = {"leftOperand": "odrl:count", "operator": "lteq", "rightOperand": "999999999"}
+    (counted,) = await seed.transfers(config.store, CONSUMER, agreed(own, "counted", often), source, 1)
+    less = agreed(own, "less")
+    attribute = {"leftOperand": f"{ANODE}attribute", "operator": "isAnyOf", "rightOperand": ["operatorId"]}
+    less["permission"][0]["duty"] = [{"action": f"{ANODE}project", "constraint": [attribute]}]
+    record = {"inline": orjson.dumps({"operatorId": "x" * 9, "v": "x" * 1000}).decode(), "media_type": None}
+    (cut,) = await seed.transfers(config.store, CONSUMER, less, record, 1)
+
+    def get(token: str) -> bytes:
+        return request("GET", "/data", {"Authorization": token, PURPOSE: "repair"})
+
     async with started("bare") as bare, started("node", str(path)) as node:
-        warm = request("GET", "/data", {"Authorization": tokens[-1]})
         fresh = iter(tokens[:-1])
+
+        def again(token: str) -> Callable[[int], Awaitable[None]]:
+            return lambda n: exchange(node.port, [get(token)] * n)
+
         works = [
             Work(
                 "bare aiohttp, 1 KiB",
@@ -75,19 +104,21 @@ async def data_plane(folder: Path, rounds: int) -> None:
                 6000,
                 lambda n: exchange(bare.port, [request("GET", "/")] * n),
             ),
-            Work("GET, warm token", [node.pid], 6000, lambda n: exchange(node.port, [warm] * n)),
+            Work("GET, warm token", [node.pid], 6000, again(tokens[-1])),
+            Work("GET, warm token, counted", [node.pid], 3000, again(counted)),
+            Work("GET, warm token, an attribute left out", [node.pid], 6000, again(cut)),
             Work(
                 "GET, first use of a token",
                 [node.pid],
                 number,
-                lambda n: exchange(
-                    node.port, [request("GET", "/data", {"Authorization": next(fresh)}) for _ in range(n)]
-                ),
+                lambda n: exchange(node.port, [get(next(fresh)) for _ in range(n)]),
             ),
         ]
         found = await interleaved(works, rounds)
     base = found["bare aiohttp, 1 KiB"]
-    verdict("policy-checked, audited 1 KiB GET, warm token", base / found["GET, warm token"], 0.60, True)
+    verdict("1 KiB GET, five constraints, audited, warm token", base / found["GET, warm token"], 0.60, True)
+    verdict("the same, counted on disk", base / found["GET, warm token, counted"], 0.20, True)
+    verdict("the same, cut down", base / found["GET, warm token, an attribute left out"], 0.50, True)
     verdict("the same, first use of a token", base / found["GET, first use of a token"], 0.20, True)
 
 

@@ -54,17 +54,17 @@ async def datasets(store: Path, number: int, policy: str = "bench") -> None:
 
 
 async def transfers(store: Path, participant: str, document: dict, source: dict, number: int) -> list[str]:
-    """So many started transfers of one dataset, each with a token; the tokens."""
+    """So many started transfers of an agreement's dataset, each with a token; the tokens."""
     db = Database(store)
     tokens = [secrets.token_urlsafe(32) for _ in range(number)]
-    dataset = "urn:x:data"
+    dataset, agreed = document["target"], document["@id"]
 
     def step(tx: sqlite3.Connection) -> None:
         members = dcat.dataset_members("Data", None, [], "application/octet-stream", {})
         catalog.publish(tx, Stored(dataset, "Data", members, source, ("bench",)), {}, {}, "api", AGREED)
         agreement = Agreement(
             Role.PROVIDER,
-            "urn:x:a",
+            agreed,
             participant,
             dataset,
             document,
@@ -74,14 +74,14 @@ async def transfers(store: Path, participant: str, document: dict, source: dict,
             True,
         )
         processes.save_agreement(tx, agreement)
-        details = {"agreement": "urn:x:a", "dataset": dataset, "format": "HttpData-PULL"}
+        details = {"agreement": agreed, "dataset": dataset, "format": "HttpData-PULL"}
         for n, token in enumerate(tokens):
             transfer = Process(
                 Subject.TRANSFER,
                 Role.PROVIDER,
-                f"urn:x:t:{n}",
+                f"{agreed}:t:{n}",
                 participant,
-                f"urn:x:c:{n}",
+                f"{agreed}:c:{n}",
                 "http://127.0.0.1:9/dsp",
                 State.STARTED,
                 details=details,
