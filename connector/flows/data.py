@@ -152,8 +152,11 @@ class DataPlane:
             reasons = [r.sentence(redacted=False) for r in decision.reasons]
             self._audit.write(grant.line, {"permitted": False, "reasons": reasons, **about})
             public = [r.sentence(redacted=True) for r in decision.reasons]
-            if grant.policy.credentials:  # time alone ends transfers at its moments; a revocation has none
-                self._stop(grant, " ".join(public))
+            lasting = facts._replace(purpose=None, uses=None, last_use=None)
+            if grant.policy.credentials and not grant.policy.possible(lasting):
+                self._stop(
+                    grant, " ".join(public)
+                )  # time ends transfers at its moments; a revocation has none
             elif use is not None:
                 self._end_if_used_up(grant)
             raise Denied(*public)
