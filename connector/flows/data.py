@@ -157,7 +157,9 @@ class DataPlane:
             known = {"permitted": False, "reasons": reasons, "codes": codes, **said_in(facts), **about}
             self._audit.write(grant.line, known)
             public = [r.sentence(redacted=True) for r in decision.reasons]
-            if grant.policy.credentials:  # time alone ends transfers at its moments; a revocation has none
+            lasting = facts._replace(purpose=None, uses=None, last_use=None)
+            # Time ends transfers at its moments; a revocation has none.
+            if grant.policy.credentials and not grant.policy.possible(lasting):
                 self._stop(grant, " ".join(public), decision.reasons)
             elif use is not None:
                 self._end_if_used_up(grant)

@@ -3,7 +3,8 @@
 Records are alike when they have the same members and the same values in them, apart from numbers. Of those
 alike, neighbours by their numbers form groups of at least the size asked for, and each number becomes its
 group's mean (microaggregation). A record that has too few like it is left out. Pseudonyms do not count: they
-name nothing. Records come out in an order of their own, which tells nothing of where they stood.
+name nothing. Records, and the members of each, come out in an order of their own, which tells nothing of
+where they stood.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +73,7 @@ def _leaves(value: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
 
 def _with(value: Any, path: _Path, numbers: dict[_Path, float]) -> Any:
     if isinstance(value, dict):
-        return {key: _with(item, (*path, key), numbers) for key, item in value.items()}
+        return {key: _with(value[key], (*path, key), numbers) for key in sorted(value)}
     if isinstance(value, list):
         return [_with(item, (*path, n), numbers) for n, item in enumerate(value)]
     return numbers.get(path, value)

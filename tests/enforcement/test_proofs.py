@@ -110,6 +110,28 @@ async def test_only_by_what_holds(
         assert (await until(consumer, process.pid, "STARTED")).state == "TERMINATED"
 
 
+@pytest.mark.enforces(CREDENTIAL)
+async def test_what_a_single_request_lacks_ends_nothing(tmp_path: Path) -> None:
+    """A request without its purpose, or one too early, is refused, and the transfer goes on; without the
+    credential it ends, whatever the request says."""
+    when = [{"credential": ROLE}, {"purpose": "repair"}, {"every": "1 hour"}]
+    async with space(tmp_path, ISSUED, Still()) as made:
+        provider, consumer = await parties(made, {"when": when})
+        identity = await made.give(consumer, ROLE)
+        done = await negotiate(consumer, provider, DATASET)
+        address = await transfer(consumer, done.details["agreement"])
+        for purpose, answered in ((None, 403), ("repair", 200), ("repair", 403), ("marketing", 403)):
+            assert (await read(address, purpose))[0] == answered
+        await settled(provider)
+        made.clock.ahead += 3600
+        assert (await read(address, "repair"))[0] == 200
+        await made.authority.node.issuer.set_state(identity, "revoked")
+        made.clock.ahead += 3600
+        assert (await read(address, "repair"))[0] == 403
+        await settled(provider)
+        assert (await read(address, "repair"))[0] == 401
+
+
 @pytest.mark.enforces(CREDENTIAL, SPATIAL)
 @pytest.mark.parametrize(
     ("blocks", "type_", "says"), [(ROWS[0][1], ROLE, {}), (ROWS[2][1], LEGAL, {"country": "DE"})]

@@ -40,8 +40,8 @@ async def transfer(consumer: Running, agreement: str) -> DataAddress:
     return consumer.node.peers.data_address(process.pid)
 
 
-async def read(address: DataAddress) -> tuple[int, Any]:
-    headers = {"Authorization": address.authorization}
+async def read(address: DataAddress, purpose: str | None = None) -> tuple[int, Any]:
+    headers = {"Authorization": address.authorization, **({"Usage-Purpose": purpose} if purpose else {})}
     async with aiohttp.ClientSession() as session, session.get(address.endpoint, headers=headers) as answer:
         return answer.status, await answer.json()
 
