@@ -63,9 +63,9 @@ class Profile:
         )
 
     @property
-    def relationship(self) -> str | None:
-        """What the key of a self-issued token must be listed for; None does not ask."""
-        return None if self.has(Deviation.NO_RELATIONSHIPS) else "capabilityInvocation"
+    def relationships(self) -> bool:
+        """Whether a DID document must list what each key is for, and not only where it says so at all."""
+        return not self.has(Deviation.NO_RELATIONSHIPS)
 
     def scope(self, type_: str) -> str:
         """The scope that asks for a credential type, as this data space writes it."""
@@ -88,7 +88,7 @@ class Profile:
 
 _ECLIPSE: dict[Deviation, str] = {
     Deviation.THREE_PART_SCOPES: "Identity Hub (to 0.19) refuses scopes without an operation, such as :read",
-    Deviation.NO_RELATIONSHIPS: "Identity Hub's DID documents list no verification relationships",
+    Deviation.NO_RELATIONSHIPS: "Identity Hub's DID documents list no verification relationships; where one does, it counts",
     Deviation.SHORT_STATUS_LISTS: "Identity Hub's status lists have 16,384 bits, an eighth of the least",
     Deviation.OLDER_FORMAT_NAMES: "Identity Hub (to 0.17) names formats VC1_0_JWT and VC2_0_JOSE",
     Deviation.WRAPPED_PRESENTATIONS: "Eclipse connectors take a vp+jwt only inside a second JWT",
