@@ -88,7 +88,7 @@ class Profile:
 
 _ECLIPSE: dict[Deviation, str] = {
     Deviation.THREE_PART_SCOPES: "Identity Hub (to 0.19) refuses scopes without an operation, such as :read",
-    Deviation.NO_RELATIONSHIPS: "Identity Hub's DID documents list no verification relationships; where one does, it counts",
+    Deviation.NO_RELATIONSHIPS: "Identity Hub's DID documents list no verification relationships",
     Deviation.SHORT_STATUS_LISTS: "Identity Hub's status lists have 16,384 bits, an eighth of the least",
     Deviation.OLDER_FORMAT_NAMES: "Identity Hub (to 0.17) names formats VC1_0_JWT and VC2_0_JOSE",
     Deviation.WRAPPED_PRESENTATIONS: "Eclipse connectors take a vp+jwt only inside a second JWT",
