@@ -180,8 +180,7 @@ class Wallet:
         if message.status == "REJECTED":
             if request is None:
                 raise NotFound(f"there is no request {shown(message.holder_pid)} of ours to {caller.did}")
-            why = message.rejection_reason
-            await self._save(replace(request, status="REJECTED", reason=why, changed=now))
+            await self._moved(request.pid, status="REJECTED", reason=message.rejection_reason)
             return
         if not message.credentials:
             raise RemoteProtocolError("credentials must hold at least one credential when status is ISSUED")
