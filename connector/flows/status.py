@@ -69,6 +69,7 @@ class Statuses:
             failure_lifetime=failure_lifetime,
             capacity=capacity,
             fetches=fetches,
+            until=lambda found: found.until,
         )
 
     async def assigned(

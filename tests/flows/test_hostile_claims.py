@@ -15,6 +15,7 @@ from aiohttp import web
 from connector import node as nodes
 from connector.dcp.profiles import PROFILES
 from connector.vc import multibase, status
+from connector.vc.dates import iso
 from connector.web import management
 from tests.nodes import TOKEN, Running, running
 from tests.rogue import MEMBER, Party, Rogue, ed25519, hmac_by, jwt, rogue, twice
@@ -427,6 +428,24 @@ async def test_a_list_that_never_comes(world: World, impatient: None) -> None:
     held = world.issuer.listed(party.did, f"{world.host.url}{path}")
     made = party.presentation(world.node.did, held)
     await world.refused(party, made, code=503, why="did not answer within")
+
+
+@BOTH
+async def test_a_list_that_ends(world: World, older: bool) -> None:
+    """A list is used no longer than it says, though that be sooner than lists are looked at anew."""
+    party = world.host.party()
+    path = f"/{world.issuer.name}/{party.name}-list"
+    url = f"{world.host.url}{path}"
+    end = {"expirationDate" if older else "validUntil": iso(world.clock.now() + 60)}
+    world.host.bent[path] = world.issuer.status_list(url, older=older, **end).encode()
+    presentation = party.presentation(
+        world.node.did, world.issuer.listed(party.did, url, older=older), older=older
+    )
+    assert (await world.ask(party, presentation))[0] == 200
+    world.clock.ahead += 61
+    code, reason = await world.ask(party)
+    assert (code, "can't be used" in reason) == (403, True), reason
+    assert world.host.asked[path] == 2
 
 
 @BOTH
