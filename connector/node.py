@@ -356,7 +356,7 @@ class Node:
             schemas,
             resources=resources,
             older_proofs=older,
-            relationships=not self.profile.has(Deviation.NO_RELATIONSHIPS),
+            relationships=self.profile.relationships,
             loose_shape=self.profile.has(Deviation.LOOSE_SHAPE),
         )
         issuing = Credentials(issuers, workers, self.clock.now, statuses, resources=resources)

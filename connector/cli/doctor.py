@@ -25,7 +25,7 @@ from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
 from connector.store.database import quick_check
 from connector.vc import did as did_web
-from connector.vc import keyring, keys, keystore, multikey
+from connector.vc import keyring, keys, keystore, methods, multikey
 from connector.web.guard import read_token
 
 _LITTLE_SPACE, _NO_SPACE = 1 << 30, 64 << 20
@@ -232,7 +232,7 @@ async def _did_document(config: Config, client: Client, *, running: bool) -> Fin
     try:
         document = await DidResolver(client, scheme, time.time).resolve(did)
         key = _signing(config)["P-256"]
-        published = did_web.verification_key(document, did, key.kid, None)
+        published = methods.verification_key(document, did, key.kid, None)
         expected = did_web.services(config.public.url, config.participant.services)[0]
         endpoint = did_web.service_endpoint(document, expected.type)
     except AnodeError as problem:

@@ -63,9 +63,9 @@ class Profile:
         )
 
     @property
-    def relationship(self) -> str | None:
-        """What the key of a self-issued token must be listed for; None does not ask."""
-        return None if self.has(Deviation.NO_RELATIONSHIPS) else "capabilityInvocation"
+    def relationships(self) -> bool:
+        """Whether a DID document must list what each key is for, and not only where it says so at all."""
+        return not self.has(Deviation.NO_RELATIONSHIPS)
 
     def scope(self, type_: str) -> str:
         """The scope that asks for a credential type, as this data space writes it."""

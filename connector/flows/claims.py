@@ -5,8 +5,9 @@ access token with each request; with it we ask its credential service for the cr
 policies in play name. What it presents of issuers that we believe is verified whole: one credential in it
 that does not hold, and none of it counts. What others have issued is not even looked at, since anybody can
 issue anything. Then it is kept: a later request costs a look into memory. Kept or not, a credential counts
-only until it ends, and only while its issuer's status list, fetched anew when our copy is too old, says
-nothing against it. What was proved stays so: a later request that lets us read less takes nothing back.
+only until it ends, and only while its issuer speaks for it: now and then its status list is fetched anew, and
+its signature checked by the keys that the issuer publishes then. So long what was proved stays proved: a
+request that lets us read less, or a wallet that shows nothing, takes nothing back.
 
 A participant chooses where we ask it and what comes back. So it is remembered for seconds that no wallet of
 its own answered, what waits is limited for each host, and of what was presented we keep what was asked for.
@@ -63,12 +64,13 @@ class _Kept:
     """What a participant presented when it was asked for the types `asked`; to be asked again at `ends`.
 
     `made` is when, `token` the digest of the access token that it was asked with. `claims` is what counts of
-    it until `settled`, when status lists must be looked at again.
+    it until `settled`, when status lists must be looked at again; signatures, at `checked` plus a lifetime.
     """
 
     asked: frozenset[str]
     credentials: tuple[rows.Presented, ...]
     ends: float
+    checked: float
     made: float = -math.inf
     token: int = 0
     claims: Claims = NO_CLAIMS
@@ -134,7 +136,7 @@ class Presentations:
             return NO_CLAIMS
         kept = self._known(participant)
         if kept is None:
-            kept = _Kept(frozenset(), (), -math.inf)
+            kept = _Kept(frozenset(), (), -math.inf, -math.inf)
         else:
             kept = await self._settled(participant, kept)
         self._demand(participant, kept.claims, trust)
@@ -183,7 +185,7 @@ class Presentations:
     def _known(self, participant: str) -> _Kept | None:
         kept = self._kept.get(participant)
         if kept is None and (stored := rows.presented_by(self._db.read, participant)) is not None:
-            kept = _Kept(stored.asked, stored.credentials, -math.inf)
+            kept = _Kept(stored.asked, stored.credentials, -math.inf, stored.verified)
             self._keep(participant, kept)
         return kept
 
@@ -201,12 +203,12 @@ class Presentations:
         if task is not None:
             return await asyncio.shield(task), False
         now = self._now()
-        if caller.token is None:
-            return _Kept(types, (), now), True  # for this request only: the next may bring a token
+        proved = self._known(caller.did)
+        if caller.token is None:  # what is known must do for this request: the next may bring a token
+            return proved or _Kept(types, (), now, now), True
         trouble, ends = self._failures.get(caller.did, (None, now))
         if trouble is not None and now < ends:
             raise _again(trouble, ends - now)
-        proved = self._known(caller.did)
         known = proved is not None and any(one.until > now for one in proved.credentials)
         if not self._places.take(caller.did, known=known):
             raise Unavailable("this node asks too many participants for credentials now", retry_after=2)
@@ -236,32 +238,31 @@ class Presentations:
                 del self._failures[next(iter(self._failures))]
             raise
         found = await self._verified(caller, types, entries)
-        before = self._proved_before(caller.did, [one for one in found if one.until > _FOREIGN])
+        before, checked = self._proved_before(caller.did, [one for one in found if one.until > _FOREIGN])
         types |= {type_ for one in before for type_ in self._types(one.document)}
         credentials = (*found, *before)
         # What was not verified stays in memory, and of strangers nothing else is there.
         worth = tuple(one for one in credentials if one.until > _FOREIGN)
         ends = min([now + self._lifetime, *(one.until for one in worth)])
-        kept = _Kept(types, credentials, ends, now, hash(caller.token))
+        kept = _Kept(types, credentials, ends, checked, now, hash(caller.token))
         stored = rows.presented_by(self._db.read, caller.did)
         if (worth or stored) and (stored is None or (stored.asked, stored.credentials) != (types, worth)):
             await self._db.write(
-                lambda tx: rows.keep_presented(tx, caller.did, rows.Stored(types, worth, now))
+                lambda tx: rows.keep_presented(tx, caller.did, rows.Stored(types, worth, checked))
             )
         self._keep(caller.did, kept)
         return kept
 
-    def _proved_before(self, participant: str, found: list[rows.Presented]) -> list[rows.Presented]:
-        """What it presented earlier, when it was asked for that, and which nothing newer replaces."""
+    def _proved_before(
+        self, participant: str, found: list[rows.Presented]
+    ) -> tuple[list[rows.Presented], float]:
+        """What it presented earlier and nothing newer replaces; and when all that it has was verified."""
         kept, now = self._known(participant), self._now()
         if kept is None:
-            return []
+            return [], now
         newer = frozenset().union(*(self._types(one.document) for one in found))
-        return [
-            one
-            for one in kept.credentials
-            if one.until > now and (types := self._types(one.document)) & kept.asked and not types & newer
-        ]
+        stays = [one for one in kept.credentials if one.until > now and not self._types(one.document) & newer]
+        return stays, kept.checked if stays else now
 
     def _types(self, document: Mapping[str, Any]) -> frozenset[str]:
         found = frozenset(self._profile.plain_type(type_) for type_ in model.types(document))
@@ -342,7 +343,8 @@ class Presentations:
             raise Untrusted(what, *denied.reasons) from None
 
     async def _credential(self, caller: Caller, types: frozenset[str], entry: Any) -> rows.Presented:
-        """A credential in a presentation: verified and about the caller, if we believe its issuer.
+        """A credential in a presentation: verified and about the caller, if we asked for one of its types and
+        believe its issuer.
 
         If not, neither its keys nor its status are fetched from anywhere: its name is all that is kept.
         """
@@ -352,9 +354,9 @@ class Presentations:
         loose = self._profile.has(Deviation.LOOSE_SHAPE)
         said = envelope.read(token, "vc", self._now(), older=older, loose=loose)
         named = [self._profile.plain_type(type_) for type_ in model.types(said.document)]
-        trust = self._trust()
-        if not any(said.signer in trust.of(type_) for type_ in named):
-            return rows.Presented(said.signer, {"type": sorted(types & {*named})}, _FOREIGN)
+        wanted, trust = types & {*named}, self._trust()
+        if not any(said.signer in trust.of(type_) for type_ in wanted):
+            return rows.Presented(said.signer, {"type": sorted(wanted)}, _FOREIGN, "")
         one = await self._verifier.verify_jwt(token, older=older, meaning=False)
         for subject in _subjects(one.document):
             if subject.get("id") != caller.did:
@@ -362,26 +364,30 @@ class Presentations:
                     f"a credential that {caller.did} presents is about {shown(subject.get('id'))}, not about "
                     "itself"
                 )
-        return rows.Presented(one.issuer, dict(one.document), one.until)
+        return rows.Presented(one.issuer, dict(one.document), one.until, token)
 
     # -- judging
 
     async def _settled(self, participant: str, kept: _Kept) -> _Kept:
-        """The same with claims that count now: what a status list speaks against, does not."""
+        """The same with claims that count now: what its issuer speaks for no more, does not."""
         now = self._now()
         if now < kept.settled:
             return kept
         trust = self._trust()
+        again = now >= kept.checked + self._lifetime
+        sound = True
         held: dict[str, list[Claim]] = {type_: [] for type_ in kept.asked}
         refused: dict[str, str] = {}
         settled = math.inf
-        for issuer, document, until in kept.credentials:
-            why = None
+        for one in kept.credentials:
+            issuer, document, until, _ = one
+            why = await self._unsound(one) if again and until > now else None
+            sound = sound and why is None
             try:
-                settled = min(settled, await self._verifier.check_status(document, issuer))
+                if why is None:
+                    settled = min(settled, await self._verifier.check_status(document, issuer))
             except (Untrusted, RemoteProtocolError) as wrong:
                 why = str(wrong)
-                settled = min(settled, now + self._lifetime)
             for type_ in self._types(document):
                 if why is None and issuer in trust.of(type_) and until > _FOREIGN:
                     claim = Claim(type_, issuer, _subject(document), until)
@@ -393,10 +399,22 @@ class Presentations:
             {type_: trust.of(type_) for type_ in held},
             refused,
         )
-        judged = replace(kept, claims=claims, settled=settled)
+        # What did not hold is looked at again, soon: it may be carried on beside what is presented by then.
+        checked = now if again and sound else kept.checked
+        settled = min(settled, checked + self._lifetime if sound else now + _DOUBT)
+        judged = replace(kept, claims=claims, settled=settled, checked=checked)
         if self._kept.get(participant) is kept:
             self._kept[participant] = judged
         return judged
+
+    async def _unsound(self, one: rows.Presented) -> str | None:
+        """Why a credential does not hold any more, by its own word and its issuer's keys; None if it does."""
+        try:
+            older = "vc" in jws.parse(one.token).payload
+            await self._verifier.verify_jwt(one.token, older=older, status=False, schema=False, meaning=False)
+        except (Untrusted, RemoteProtocolError) as wrong:
+            return str(wrong)
+        return None
 
 
 def _again(trouble: AnodeError, seconds: float) -> AnodeError:

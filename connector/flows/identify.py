@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from connector.dcp import scopes, self_issued
 from connector.dcp.profiles import PROFILES, Profile
 from connector.dcp.replays import Replays
@@ -21,9 +19,9 @@ from connector.dcp.scopes import Scope
 from connector.errors import EgressDenied, Untrusted
 from connector.flows.signing import signed
 from connector.peers.did_web import DidResolver
-from connector.vc import did as did_web
-from connector.vc import jose
+from connector.vc import jose, methods
 from connector.vc.keys import Key
+from connector.vc.multikey import Public
 
 REFETCH_AFTER = 30.0
 """Seconds: a key that a DID document lacks makes us fetch it anew at most this often."""
@@ -87,7 +85,7 @@ class SelfIssued:
         self._replays = replays or Replays()
         # Replays are remembered in memory only, so what was signed before we started could be one.
         self._oldest = clock() - _RESTART_MARGIN
-        self._keys: dict[tuple[str, str | None], tuple[dict[str, Any], ec.EllipticCurvePublicKey]] = {}
+        self._keys: dict[tuple[str, str | None], tuple[dict[str, Any], Public]] = {}
         self._access: dict[tuple[str, frozenset[str], str], tuple[str, float]] = {}
 
     async def authorization(self, audience: str, types: frozenset[str] = frozenset()) -> str:
@@ -121,7 +119,7 @@ class SelfIssued:
             )
         jws = jose.parse(caller.token, typ=_ACCESS)
         kid, own = jws.header.get("kid"), await self._resolver.resolve(self.did)
-        jose.verify(jws, did_web.verification_key(own, self.did, kid if isinstance(kid, str) else None))
+        jose.verify(jws, methods.verification_key(own, self.did, kid if isinstance(kid, str) else None))
         return scopes.parse_all(self_issued.check_access(jws.claims, self.did, caller.did, self._clock()))
 
     async def _access_token(self, audience: str, types: frozenset[str]) -> str:
@@ -173,11 +171,12 @@ class SelfIssued:
                 raise
             jose.verify(jws, self._public_key(latest, did, kid))
 
-    def _public_key(self, document: dict[str, Any], did: str, kid: str | None) -> ec.EllipticCurvePublicKey:
+    def _public_key(self, document: dict[str, Any], did: str, kid: str | None) -> Public:
         known = self._keys.get((did, kid))
         if known is not None and known[0] is document:  # the very document that the key was read from
             return known[1]
-        public = did_web.verification_key(document, did, kid, self._profile.relationship)
+        purpose = methods.asked(document, "capabilityInvocation", demanded=self._profile.relationships)
+        public = methods.verification_key(document, did, kid, purpose)
         if len(self._keys) >= _MAX_KEYS:
             del self._keys[next(iter(self._keys))]
         self._keys[did, kid] = (document, public)

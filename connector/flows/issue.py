@@ -76,9 +76,11 @@ class CredentialIssuer:
         self._under_way: dict[str, asyncio.Event] = {}
 
     def start(self) -> None:
-        """Take up what an earlier run has not delivered."""
+        """Take up what an earlier run has not delivered, or not issued although the file allows it."""
         for pid, when in rows.undelivered(self._db.read):
             self._wake(pid, when)
+        for one in rows.waiting(self._db.read):
+            self._issue_if_allowed(one)
 
     def close(self) -> None:
         """Stop; what is not delivered stays in the store."""
@@ -114,8 +116,7 @@ class CredentialIssuer:
             self._new_id(), caller.did, message.holder_pid, wanted, "RECEIVED", now, now, token=caller.token
         )
         await self._db.write(lambda tx: _taken(tx, one))
-        if all(self.kinds[id_].issuable.permits(caller.did) for id_ in wanted):
-            self._tasks.run(self.approve(one.pid))
+        self._issue_if_allowed(one)
         return one.pid
 
     def status(self, caller: Caller, pid: str) -> CredentialStatus:
@@ -185,18 +186,25 @@ class CredentialIssuer:
 
         Raises NotFound; LocalProtocolError: it was revoked, which can't be undone.
         """
-        one = self.find_issued(id_)
-        if one.state == "revoked" and state != "revoked":
-            raise LocalProtocolError(f"{id_} was revoked; that can't be undone: issue a new one")
-        entries = model.statuses(one.document)
-        if state == "suspended" and not any(entry["statusPurpose"] == "suspension" for entry in entries):
-            raise LocalProtocolError(f"{id_} can only be revoked: it has no status for suspension")
-        for entry in entries:
-            is_set = state == {"revocation": "revoked", "suspension": "suspended"}[entry["statusPurpose"]]
-            await self._credentials.statuses.set(entry, value=is_set)
-        changed = one._replace(state=state)
-        await self._db.write(lambda tx: rows.keep_issued(tx, changed))
-        return changed
+        self.find_issued(id_)
+
+        def step(tx: Transaction) -> Issued:
+            # Read where it is written: what comes after a revocation must see it.
+            one = rows.issued(tx, id_)
+            assert one is not None  # noqa: S101  # found above, and none is ever removed
+            if one.state == "revoked" and state != "revoked":
+                raise LocalProtocolError(f"{id_} was revoked; that can't be undone: issue a new one")
+            entries = model.statuses(one.document)
+            if state == "suspended" and not any(e["statusPurpose"] == "suspension" for e in entries):
+                raise LocalProtocolError(f"{id_} can only be revoked: it has no status for suspension")
+            for entry in entries:
+                is_set = state == {"revocation": "revoked", "suspension": "suspended"}[entry["statusPurpose"]]
+                self._credentials.statuses.set_within(tx, entry, value=is_set)
+            changed = one._replace(state=state)
+            rows.keep_issued(tx, changed)
+            return changed
+
+        return await self._db.write(step)
 
     # -- within
 
@@ -207,6 +215,11 @@ class CredentialIssuer:
         given = ", ".join(sorted({kind.type for kind in self.kinds.values()}))
         mend = f"it issues: {given}" if given else "it issues none: credentials.issue names the file for that"
         raise NotFound(f"this node issues no {shown(type_)}; {mend}")
+
+    def _issue_if_allowed(self, one: Issuance) -> None:
+        """Approve a request of which the file allows all."""
+        if all(id_ in self.kinds and self.kinds[id_].issuable.permits(one.holder) for id_ in one.objects):
+            self._tasks.run(self.approve(one.pid))
 
     def _undecided(self, pid: str) -> Issuance:
         one = self.find(pid)

@@ -5,6 +5,7 @@ nobody can make a node hammer an address.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -27,8 +28,9 @@ class _Kept(Generic[T]):
 class Remembered(Generic[T]):
     """A bounded memory of what was fetched; the oldest goes first.
 
-    `size` tells the bytes of a thing; `lifetime` and `failure_lifetime`: seconds that it, or a failure to get
-    it, is kept; `capacity`: how many; `fetches`: how many may be fetched at one time.
+    `size` tells the bytes of a thing, `until` when it ends by its own word (epoch seconds); `lifetime` and
+    `failure_lifetime`: seconds that it, or a failure to get it, is kept at most; `capacity`: how many;
+    `fetches`: how many may be fetched at one time.
     """
 
     def __init__(
@@ -40,9 +42,11 @@ class Remembered(Generic[T]):
         failure_lifetime: float,
         capacity: int,
         fetches: int,
+        until: Callable[[T], float] = lambda _: math.inf,
     ) -> None:
         self._now = now
         self._size = size
+        self._until = until
         self._lifetime = lifetime
         self._failure_lifetime = failure_lifetime
         self._capacity = capacity
@@ -75,7 +79,8 @@ class Remembered(Generic[T]):
     async def _fetched(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> _Kept[T]:
         try:
             found = await fetch()
-            kept = _Kept(found, self._now() + self._lifetime, self._size(found))
+            ends = min(self._now() + self._lifetime, self._until(found))
+            kept = _Kept(found, ends, self._size(found))
         except AnodeError as wrong:
             kept = _Kept(wrong, self._now() + self._failure_lifetime, 0)
         finally:

@@ -69,6 +69,7 @@ class Statuses:
             failure_lifetime=failure_lifetime,
             capacity=capacity,
             fetches=fetches,
+            until=lambda found: found.until,
         )
 
     async def assigned(
@@ -107,17 +108,16 @@ class Statuses:
 
     async def set(self, entry: Mapping[str, Any], *, value: bool) -> None:
         """Set or clear the bit of an entry that this node gave out. Raises NotFound."""
+        await self._db.write(lambda tx: self.set_within(tx, entry, value=value))
+
+    def set_within(self, tx: Transaction, entry: Mapping[str, Any], *, value: bool) -> None:
+        """The same, as a part of a transaction."""
         found = status.check_entry(entry)
-        series, number = self._own(found.url)
-
-        def step(tx: Transaction) -> None:
-            row = rows.find(tx, series, number)
-            if row is None or not _is_set(row.given, found.index):
-                raise NotFound(f"this node has given out no entry {found.index} of {found.url}")
-            bits = status.with_bit(row.bits, found.index, value=value)
-            rows.save(tx, rows.Row(row.series, row.number, row.given, row.used, bits, self._now()))
-
-        await self._db.write(step)
+        row = rows.find(tx, *self._own(found.url))
+        if row is None or not _is_set(row.given, found.index):
+            raise NotFound(f"this node has given out no entry {found.index} of {found.url}")
+        bits = status.with_bit(row.bits, found.index, value=value)
+        rows.save(tx, rows.Row(row.series, row.number, row.given, row.used, bits, self._now()))
 
     def credential(self, name: str) -> tuple[str, dict[str, Any]]:
         """Its issuer's name, and the list `name` as a credential without a proof. Raises NotFound.

@@ -89,7 +89,7 @@ class Verifier:
     proofs by keys of other DIDs than the issuer's: published test vectors need that, nobody else does.
     `older_jwt` takes JWTs with a `vc` or `vp` claim (data model 1.1) as well, `older_proofs` its linked-data
     proofs.
-    `relationships` False takes a key whatever its DID document lists it for: Eclipse's wallets list nothing.
+    `relationships` False takes a key whose DID document lists none for the purpose: Eclipse's wallets don't.
     `loose_shape` takes JWTs of data model 1.1 with the mistakes of the 1.0.0-RC6 conformance kit: no type
     VerifiableCredential, a `sub` that is not the subject, null members, `context` for `@context`, an id as
     context.
@@ -257,7 +257,7 @@ class Verifier:
             key = await self.key(kid, purpose)
         else:
             document = await self.document(found.signer)
-            asked = purpose if self._relationships else None
+            asked = methods.asked(document, purpose, demanded=self._relationships)
             key = methods.key_by_thumbprint(document, found.signer, kid, asked)
         jws.verify(found.token, key)
 
@@ -363,9 +363,9 @@ class Verifier:
 
     async def key(self, reference: str, purpose: str) -> Public:
         """The key at a DID URL, for a purpose. Raises Untrusted or Unavailable."""
-        did = reference.partition("#")[0]
-        asked = purpose if self._relationships else None
-        return methods.method_key(await self.document(did), reference, asked)
+        document = await self.document(reference.partition("#")[0])
+        asked = methods.asked(document, purpose, demanded=self._relationships)
+        return methods.method_key(document, reference, asked)
 
     async def document(self, did: str) -> Mapping[str, Any]:
         """The DID document of `did`."""

@@ -180,8 +180,7 @@ class Wallet:
         if message.status == "REJECTED":
             if request is None:
                 raise NotFound(f"there is no request {shown(message.holder_pid)} of ours to {caller.did}")
-            why = message.rejection_reason
-            await self._save(replace(request, status="REJECTED", reason=why, changed=now))
+            await self._moved(request.pid, status="REJECTED", reason=message.rejection_reason)
             return
         if not message.credentials:
             raise RemoteProtocolError("credentials must hold at least one credential when status is ISSUED")
@@ -267,12 +266,10 @@ class Wallet:
 
     async def ask_once(self, issuer: str, types: frozenset[str]) -> None:
         """Ask an issuer for what no request that waits for it asks for already. Raises as `request`."""
-        waiting = {
-            object_
-            for one in rows.requests(self._db.read)
-            if one.issuer == issuer and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid
-            for object_ in one.objects
-        }
+        waiting: set[str] = set()
+        for one in rows.requests(self._db.read):
+            if one.issuer == issuer and one.status in ("REQUESTED", "RECEIVED") and one.issuer_pid:
+                waiting.update(one.objects if await self._waits(one) else ())
         objects = await self._objects(issuer, sorted(types))
         if missing := tuple(object_ for object_ in objects if object_ not in waiting):
             await self._ask(issuer, missing)
@@ -326,6 +323,24 @@ class Wallet:
         request = self.find(pid)
         if request.issuer_pid is None:
             raise NotFound(f"the request {pid} has not reached its issuer")
+        status = await self._stands(request)
+        return request if status == "ISSUED" else await self._moved(pid, status=status)
+
+    async def _waits(self, request: Request) -> bool:
+        """Whether its issuer has yet to decide a request; if not, nothing more will come of it."""
+        try:
+            status = await self._stands(request)
+        except (RemoteProtocolError, Denied) as wrong:
+            why = f"its issuer knows it no more: {wrong}"
+        else:
+            if status == "RECEIVED":
+                return True
+            why = f"its issuer says {status}, and nothing has come"
+        await self._moved(request.pid, status="REJECTED", reason=why)
+        return False
+
+    async def _stands(self, request: Request) -> str:
+        """How a request stands, as its issuer tells it."""
         answer = await self._transport.request(
             "GET",
             f"{await issuers.service(self._resolver, request.issuer)}/requests/{request.issuer_pid}",
@@ -333,8 +348,7 @@ class Wallet:
             timeout=issuers.TIMEOUT,
         )
         issuers.expect(answer, request.issuer, {200})
-        found = messages.parse(answer.json(), messages.CredentialStatus)
-        return request if found.status == "ISSUED" else await self._moved(pid, status=found.status)
+        return messages.parse(answer.json(), messages.CredentialStatus).status
 
     async def _moved(self, pid: str, **changes: Any) -> Request:
         """A request with what has changed, unless its credentials have come meanwhile."""

@@ -66,12 +66,11 @@ def listing(connection: sqlite3.Connection, limit: int = 1_000) -> list[Issuance
     return [_issuance(row) for row in rows]
 
 
-def waiting(connection: sqlite3.Connection, holder: str) -> list[Issuance]:
-    """Requests of a holder that are not decided, oldest first."""
-    rows = connection.execute(
-        f"SELECT {_ISSUANCE} FROM issuances WHERE holder = ? AND status = 'RECEIVED' ORDER BY created",  # noqa: S608  # fixed
-        (holder,),
-    )
+def waiting(connection: sqlite3.Connection, holder: str | None = None) -> list[Issuance]:
+    """Requests that are not decided, oldest first: of all, or of one holder."""
+    which = "holder = ?1 AND " if holder is not None else ""
+    query = f"SELECT {_ISSUANCE} FROM issuances WHERE {which}status = 'RECEIVED' ORDER BY created"  # noqa: S608  # fixed
+    rows = connection.execute(query, () if holder is None else (holder,))
     return [_issuance(row) for row in rows]
 
 

@@ -113,15 +113,16 @@ def _request(row: tuple[Any, ...]) -> Request:
 
 
 class Presented(NamedTuple):
-    """A credential that a participant has presented, verified: it counts before `until`."""
+    """A credential that a participant has presented, in the JWT `token`: it counts before `until`."""
 
     issuer: str
     document: dict[str, Any]
     until: float
+    token: str
 
 
 class Stored(NamedTuple):
-    """What a participant presented when it was asked for these credential types."""
+    """What a participant presented when it was asked for these credential types, and when it was verified."""
 
     asked: frozenset[str]
     credentials: tuple[Presented, ...]
@@ -136,8 +137,8 @@ def presented_by(connection: sqlite3.Connection, participant: str) -> Stored | N
     if row is None:
         return None
     credentials = (
-        Presented(issuer, document, math.inf if until is None else until)
-        for issuer, document, until in orjson.loads(row[1])
+        Presented(issuer, document, math.inf if until is None else until, token)
+        for issuer, document, until, token in orjson.loads(row[1])
     )
     return Stored(frozenset(orjson.loads(row[0])), tuple(credentials), row[2])
 

@@ -1,7 +1,7 @@
 """`did:web`: the identifier, the address of its document, the document, and what to read from it.
 
-did:web method specification; DID Core 1.0; Dataspace Protocol 2025-1 "Discovery of Service Endpoints";
-Decentralized Claims Protocol 1.0.1 "Validating Self-Issued ID Tokens".
+did:web method specification; DID Core 1.0; Dataspace Protocol 2025-1 "Discovery of Service Endpoints".
+How its keys are found is in `connector.vc.methods`.
 """
 
 import re
@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from connector.errors import NotFound, Untrusted
 from connector.vc import multikey
 from connector.vc.jose import shown
-from connector.vc.keys import public_key
 from connector.vc.multikey import Kind, Public
 
 MAX_LENGTH = 512
@@ -157,45 +155,6 @@ def _material(kid: str, public: Public) -> dict[str, Any]:
     return {"type": "JsonWebKey2020", "publicKeyJwk": jwk}
 
 
-def verification_key(
-    document: Mapping[str, Any], did: str, kid: str | None, relationship: str | None = "capabilityInvocation"
-) -> ec.EllipticCurvePublicKey:
-    """The key that `document` publishes under `kid` (absolute `did#name`, or `#name`) for `relationship`.
-
-    `kid` None takes the only key, if there is exactly one. `relationship` None does not ask what the key is
-    for: Eclipse identity hubs publish no relationships. Raises Untrusted.
-    """
-    if document.get("id") != did:
-        raise Untrusted(f"the DID document of {did} has the id {shown(document.get('id'))}")
-    methods = [method for method in _list(document, "verificationMethod") if isinstance(method, dict)]
-    if kid is None:
-        if len(methods) != 1:
-            raise Untrusted(f"the token names no key (kid), and {did} publishes {len(methods)}: name one")
-        wanted = _absolute(did, methods[0].get("id"))
-    else:
-        wanted = _absolute(did, kid)
-        if wanted is None or wanted.partition("#")[0] != did:
-            raise Untrusted(f"the key {shown(kid)} is not a key of {did}: its id must start with {did}#")
-    matching = [method for method in methods if wanted and _absolute(did, method.get("id")) == wanted]
-    if relationship is not None:
-        # DID Core §5.3: a relationship lists ids, or embeds methods that serve for nothing else.
-        entries = _list(document, relationship)
-        matching += [m for m in entries if isinstance(m, dict) and _absolute(did, m.get("id")) == wanted]
-        listed = any(_absolute(did, m.get("id") if isinstance(m, dict) else m) == wanted for m in entries)
-    if not matching:
-        raise Untrusted(f"the DID document of {did} has no key {shown(wanted)}")
-    if relationship is not None and not listed:
-        raise Untrusted(f"the DID document of {did} does not list {wanted} under {relationship}")
-    if len(matching) > 1:
-        raise Untrusted(f"the DID document of {did} has the key {wanted} twice")
-    if matching[0].get("controller", did) != did:
-        raise Untrusted(f"the key {wanted} is controlled by {shown(matching[0]['controller'])}, not by {did}")
-    jwk = matching[0].get("publicKeyJwk")
-    if not isinstance(jwk, dict):
-        raise Untrusted(f"{wanted} has no publicKeyJwk, the only form of key this node reads")
-    return public_key(jwk)
-
-
 def service_endpoint(document: Mapping[str, Any], kind: str) -> str:
     """The address of the first service of type `kind` (`DataService`, `CatalogService`…).
 
@@ -212,15 +171,6 @@ def service_endpoint(document: Mapping[str, Any], kind: str) -> str:
                 raise Untrusted(f"the {kind} of {shown(document.get('id'))} has an address with ? or # in it")
             return endpoint
     raise NotFound(f"the DID document of {shown(document.get('id'))} names no {kind}")
-
-
-def _absolute(did: str, reference: object) -> str | None:
-    """A verification method's id as an absolute DID URL; peers write `did#a`, `#a` and plain `a`."""
-    if not isinstance(reference, str) or not reference or len(reference) > MAX_LENGTH + 256:
-        return None
-    if reference.startswith("did:"):
-        return reference if "#" in reference else None
-    return f"{did}#{reference.removeprefix('#')}"
 
 
 def _list(document: Mapping[str, Any], name: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""ES256 signatures in JWS compact form (RFC 7515, RFC 7518 §3.4): write, take apart, check.
+"""Tokens in JWS compact form (RFC 7515): ES256 (RFC 7518 §3.4) written; that and EdDSA (RFC 8037) checked.
 
 Written on `cryptography` and orjson and not on joserfc. Every message between nodes carries a fresh token,
 so this is the hottest code in the node: sign and verify cost 24 and 67 µs of CPU here, 37 and 80 µs in
@@ -6,8 +6,9 @@ joserfc (22 and 65 µs are the curve's own). And the cheap checks of a token's c
 dear check of its signature, for which a library wants a token parsed twice. The tests check both
 directions against joserfc.
 
-Deliberately small: one algorithm, one form. `none`, HMAC, embedded keys (`jwk`, `jku`, `x5c`: never read)
-and critical extensions have no code that could be tricked.
+Deliberately small: one form, and the algorithm must be that of the published key. EdDSA is there for wallets
+with Ed25519 keys, such as Eclipse's when a vault signs for them. `none`, HMAC, embedded keys (`jwk`, `jku`,
+`x5c`: never read) and critical extensions have no code that could be tricked.
 """
 
 import binascii
@@ -16,20 +17,22 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.jsonld import documents
+from connector.vc import multikey
 from connector.vc.keys import Key
+from connector.vc.multikey import Kind, Public
 
 MAX_BYTES = 8 * 1024
 """Longest token taken by default: what an HTTP header holds."""
 _MAX_DEPTH = 16
 
-_ES256 = ec.ECDSA(hashes.SHA256())
+_ALGORITHMS: Mapping[str, Kind] = {
+    "ES256": "P-256",
+    "EdDSA": "Ed25519",
+    "Ed25519": "Ed25519",  # RFC 9864's name for the same
+}
 _BRIEFLY = reprlib.Repr()  # `repr` itself fails on values nested a thousand deep
 _BRIEFLY.maxstring, _BRIEFLY.maxother, _BRIEFLY.maxlist, _BRIEFLY.maxdict, _BRIEFLY.maxlevel = (
     160,
@@ -59,7 +62,7 @@ def sign(header: Mapping[str, Any], claims: Mapping[str, Any], key: Key) -> str:
 
 
 def parse(token: str, *, typ: str | None = "JWT", max_bytes: int = MAX_BYTES) -> Jws:
-    """Take `token` apart. Raises Untrusted if it is no ES256 token; does not check the signature.
+    """Take `token` apart. Raises Untrusted if it is no ES256 or EdDSA token; checks no signature.
 
     A `typ` in the header must equal the argument (case aside, RFC 7515 §4.1.9), so that a token made for
     another purpose does not pass; None takes any. A header without `typ` is taken.
@@ -73,8 +76,9 @@ def parse(token: str, *, typ: str | None = "JWT", max_bytes: int = MAX_BYTES) ->
     if not dot or b"." in claims_text:
         raise Untrusted("the token is not a JWS in compact form: it needs three parts with dots between")
     header = _object(header_text, "header")
-    if header.get("alg") != "ES256":
-        raise Untrusted(f"the token's alg is {shown(header.get('alg'))}; only ES256 is taken")
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in _ALGORITHMS:
+        raise Untrusted(f"the token's alg is {shown(algorithm)}; only ES256 and EdDSA are taken")
     if "crit" in header or "b64" in header:
         raise Untrusted("the token's header has critical extensions (crit, b64); none are understood")
     found = header.get("typ")
@@ -83,17 +87,16 @@ def parse(token: str, *, typ: str | None = "JWT", max_bytes: int = MAX_BYTES) ->
     claims = _object(claims_text, "payload")
     signature = _decode(signature_text, "signature")
     if len(signature) != 64:
-        raise Untrusted(f"the token's signature has {len(signature)} bytes; an ES256 signature has 64")
+        raise Untrusted(f"the token's signature has {len(signature)} bytes; one by ES256 or EdDSA has 64")
     return Jws(header, claims, signing_input, signature)
 
 
-def verify(jws: Jws, public: ec.EllipticCurvePublicKey) -> None:
-    """Raise Untrusted unless the holder of the key `public` signed this token."""
-    r, s = int.from_bytes(jws.signature[:32], "big"), int.from_bytes(jws.signature[32:], "big")
-    try:
-        public.verify(encode_dss_signature(r, s), jws.signing_input, _ES256)
-    except InvalidSignature:
-        raise Untrusted("the token's signature does not match the published key") from None
+def verify(jws: Jws, public: Public) -> None:
+    """Raise Untrusted unless the holder of the key `public` signed this token, by its algorithm."""
+    algorithm, kind = jws.header["alg"], multikey.kind(public)
+    if _ALGORITHMS[algorithm] != kind:
+        raise Untrusted(f"the token's alg is {algorithm}, and the published key is a {kind} key")
+    multikey.verify(public, jws.signature, jws.signing_input)
 
 
 def shown(value: object) -> str:

@@ -1,6 +1,6 @@
 """Signed credentials in JWS compact form (RFC 7515): EdDSA, ES256, ES384, ES512, one for each kind of key.
 
-Apart from `connector.vc.jose`, which does ES256 for tokens as fast as can be. What is believed of a header
+Apart from `connector.vc.jose`, which does tokens as fast as can be. What is believed of a header
 is its algorithm (which must be that of the key), its type and its key's name; `crit`, `jwk`, `jku` and `x5c`
 have no code that could be tricked.
 """

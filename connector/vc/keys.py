@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from connector.errors import InvalidFile, Untrusted
+from connector.errors import InvalidFile
 from connector.vc import multikey
 from connector.vc.multikey import Kind, Private
 from connector.vc.signers import InMemory, Signer
@@ -164,15 +164,6 @@ def checked(name: str) -> str:
 def path_of(folder: Path, name: str) -> Path:
     """The file of the key `name`. Raises InvalidFile if no key can be called so."""
     return folder / f"{checked(name)}.pem"
-
-
-def public_key(jwk: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
-    """The key object of a public P-256 JWK that somebody else published. Raises Untrusted if it is none."""
-    if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
-        raise Untrusted("the published key is not an EC key on the curve P-256, which ES256 needs")
-    public = multikey.from_jwk(jwk)
-    assert isinstance(public, ec.EllipticCurvePublicKey)  # noqa: S101  # its crv says so
-    return public
 
 
 _WANTED: Mapping[Kind, str] = {"P-256": "on the curve P-256 (secp256r1)", "Ed25519": "Ed25519"}

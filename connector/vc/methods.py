@@ -61,6 +61,30 @@ def local_document(did: str) -> dict[str, Any] | None:
     }
 
 
+def asked(document: Mapping[str, Any], purpose: str, *, demanded: bool) -> str | None:
+    """What to ask of a key: `purpose`, unless no key at all is listed for it and that is not `demanded`."""
+    return purpose if demanded or document.get(purpose) else None
+
+
+def verification_key(
+    document: Mapping[str, Any], did: str, kid: str | None, purpose: str | None = "capabilityInvocation"
+) -> Public:
+    """The key of a token of `did` that names it `kid`: absolute `did#name`, or `#name`.
+
+    Decentralized Claims Protocol 1.0.1 "Validating Self-Issued ID Tokens". None takes the only key, if there
+    is exactly one. `purpose` as for `method_key`. Raises Untrusted.
+    """
+    if kid is None:
+        found = [method for method in _list(document, "verificationMethod") if isinstance(method, dict)]
+        if len(found) != 1:
+            raise Untrusted(f"the token names no key (kid), and {did} publishes {len(found)}: name one")
+        kid = found[0].get("id")
+    reference = _absolute(did, kid)
+    if reference is None or reference.partition("#")[0] != did:
+        raise Untrusted(f"the key {shown(kid)} is not a key of {did}: its id must start with {did}#")
+    return method_key(document, reference, purpose)
+
+
 def method_key(document: Mapping[str, Any], reference: str, purpose: str | None) -> Public:
     """The key that `document` publishes under the absolute DID URL `reference` for `purpose`.
 
@@ -119,9 +143,12 @@ def _from_did_jwk(did: str, specific: str) -> Public:
 
 
 def _absolute(did: str, reference: object) -> str | None:
+    """A verification method's id as an absolute DID URL; peers write `did#a`, `#a` and plain `a`."""
     if not isinstance(reference, str) or not reference:
         return None
-    return reference if reference.startswith("did:") else f"{did}#{reference.removeprefix('#')}"
+    if reference.startswith("did:"):
+        return reference if "#" in reference else None
+    return f"{did}#{reference.removeprefix('#')}"
 
 
 def _list(document: Mapping[str, Any], name: str) -> list[Any]:

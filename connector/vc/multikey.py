@@ -41,10 +41,10 @@ _CURVES: Mapping[str, ec.EllipticCurve] = {
     "P-521": ec.SECP521R1(),
 }
 _NAMES: Mapping[str, Kind] = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-_HASHES: Mapping[str, hashes.HashAlgorithm] = {
-    "P-256": hashes.SHA256(),
-    "P-384": hashes.SHA384(),
-    "P-521": hashes.SHA512(),
+_ECDSA: Mapping[str, ec.ECDSA] = {
+    "P-256": ec.ECDSA(hashes.SHA256()),
+    "P-384": ec.ECDSA(hashes.SHA384()),
+    "P-521": ec.ECDSA(hashes.SHA512()),
 }
 _BYTES: Mapping[Kind, int] = {"Ed25519": 32, "P-256": 32, "P-384": 48, "P-521": 66}
 
@@ -136,7 +136,7 @@ def verify(key: Public, signature: bytes, message: bytes) -> None:
             key.verify(signature, message)
         else:
             r, s = (int.from_bytes(part, "big") for part in (signature[: size // 2], signature[size // 2 :]))
-            key.verify(encode_dss_signature(r, s), message, ec.ECDSA(_HASHES[found]))
+            key.verify(encode_dss_signature(r, s), message, _ECDSA[found])
     except InvalidSignature:
         raise Untrusted("the signature does not match the published key and what it stands under") from None
 

@@ -7,6 +7,7 @@ at `MAX_BYTES`, before memory could be filled by it.
 """
 
 import binascii
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from connector.errors import RemoteProtocolError, Untrusted
 from connector.vc import multibase
+from connector.vc.dates import instant
 from connector.vc.jose import shown
 
 MIN_BITS = 131_072
@@ -59,11 +61,12 @@ STRICT = Demands()
 
 @dataclass(frozen=True, slots=True)
 class StatusList:
-    """A list read: its issuer, what it says (`purposes`), until when it holds, and its bits."""
+    """A list read: its issuer, what it says (`purposes`), its bits, until when it holds (epoch seconds)."""
 
     issuer: str
     purposes: tuple[str, ...]
     bits: bytes
+    until: float = math.inf
 
     def value(self, entry: Entry) -> int:
         """The status at `entry`: 0 is unset. Raises Untrusted: another purpose, or out of range."""
@@ -142,7 +145,9 @@ def read(credential: Mapping[str, Any], entry: Entry, demands: Demands = STRICT)
     bits = _unpacked(subject.get("encodedList"), inner == BITSTRING[2])
     if len(bits) * 8 < demands.min_bits:
         raise Untrusted(f"the status list has {len(bits) * 8} bits; it must have {demands.min_bits} or more")
-    return StatusList(str(issuer), tuple(_strings(subject.get("statusPurpose"))), bits)
+    ends = [credential[name] for name in ("validUntil", "expirationDate") if credential.get(name) is not None]
+    until = min((instant(end, "the end of the status list") for end in ends), default=math.inf)
+    return StatusList(str(issuer), tuple(_strings(subject.get("statusPurpose"))), bits, until)
 
 
 def encoded(bits: bytes, kind: str = BITSTRING[0]) -> str:

@@ -85,7 +85,7 @@ def test_lists_are_signed_in_every_profile(profile: Profile) -> None:
     assert profile.lists.shaped
     assert not profile.has(Deviation.LOOSE_SHAPE)
     assert profile.lists.min_bits == (MIN_BITS if profile.name == "strict" else 1)
-    assert profile.relationship == ("capabilityInvocation" if profile.name == "strict" else None)
+    assert profile.relationships == (profile.name == "strict")
 
 
 @ANY

@@ -11,6 +11,7 @@ from connector.errors import Denied, Unavailable
 from connector.flows import claims
 from connector.flows.identify import Caller
 from connector.node import Parts
+from connector.vc import keys
 from tests.nodes import Running, running
 from tests.rogue import MEMBER, Party, Rogue, rogue
 from tests.space import RECYCLER, Shifted, settled
@@ -124,6 +125,49 @@ async def test_requests_without_an_access_token(slow: Slow) -> None:
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Denied] * 3
     assert party.queries == []
+
+
+async def test_what_is_known_counts_without_an_access_token(slow: Slow) -> None:
+    """A request that lets nobody ask for more is judged by what was proved before."""
+    party = slow.host.party()
+    slow.presents(party)
+    await slow.prove(party)
+    await slow.prove(party, RECYCLER, access=False)
+    slow.clock.ahead = 301
+    await slow.prove(party, access=False)
+    assert len(party.queries) == 1
+    assert len(slow.presentations.of(party.did).held[MEMBER]) == 1
+
+
+async def test_what_a_key_signed_that_was_taken_back(slow: Slow) -> None:
+    """An issuer that publishes a key no more takes back what it signed, though nobody presents that again."""
+    party = slow.host.party()
+    slow.presents(party)
+    await slow.prove(party)
+    slow.clock.ahead = 301
+    party.presents = []
+    await slow.prove(party)  # who shows nothing has proved it nevertheless
+    slow.issuer.key = keys.generate(slow.issuer.did, "key-2")
+    slow.clock.ahead = 602
+    with pytest.raises(Denied, match="has no verification method"):
+        await slow.prove(party)
+    with pytest.raises(Denied, match="has no verification method"):
+        await slow.presentations.current(party.did, frozenset({MEMBER}))
+
+
+async def test_what_nobody_asked_for_is_not_kept(slow: Slow) -> None:
+    """A wallet that shows more than was asked for has the rest neither looked at nor kept."""
+    party = slow.host.party()
+    slow.presents(party)
+    url = f"{slow.host.url}/list"
+    listed = {"id": f"{url}#7", "type": "StatusList2021Entry", "statusPurpose": "revocation"}
+    listed |= {"statusListIndex": "7", "statusListCredential": url}
+    kinds = ["VerifiableCredential", RECYCLER]
+    more = slow.issuer.credential(party.did, type=kinds, credentialStatus=listed)
+    party.presents.append(party.presentation(slow.node.did, more))
+    await slow.prove(party)
+    assert set(slow.presentations.of(party.did).held) == {MEMBER}
+    assert slow.host.asked["/list"] == 0
 
 
 async def test_slow_wallets_of_one_host_have_their_share(slow: Slow) -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 from connector import node as nodes
 from connector.dcp.profiles import PROFILES
 from connector.vc import multibase, status
+from connector.vc.dates import iso
 from connector.web import management
 from tests.nodes import TOKEN, Running, running
 from tests.rogue import MEMBER, Party, Rogue, ed25519, hmac_by, jwt, rogue, twice
@@ -430,6 +431,24 @@ async def test_a_list_that_never_comes(world: World, impatient: None) -> None:
 
 
 @BOTH
+async def test_a_list_that_ends(world: World, older: bool) -> None:
+    """A list is used no longer than it says, though that be sooner than lists are looked at anew."""
+    party = world.host.party()
+    path = f"/{world.issuer.name}/{party.name}-list"
+    url = f"{world.host.url}{path}"
+    end = {"expirationDate" if older else "validUntil": iso(world.clock.now() + 60)}
+    world.host.bent[path] = world.issuer.status_list(url, older=older, **end).encode()
+    presentation = party.presentation(
+        world.node.did, world.issuer.listed(party.did, url, older=older), older=older
+    )
+    assert (await world.ask(party, presentation))[0] == 200
+    world.clock.ahead += 61
+    code, reason = await world.ask(party)
+    assert (code, "can't be used" in reason) == (403, True), reason
+    assert world.host.asked[path] == 2
+
+
+@BOTH
 async def test_suspended_for_a_while(world: World, older: bool) -> None:
     """A suspended credential counts no more, and counts again when it is no longer suspended."""
     party = world.host.party()
@@ -479,14 +498,14 @@ DOCUMENTS: dict[str, tuple[Any, int, str]] = {
     "deep": (lambda p: b"[" * 10_000, 401, "not JSON"),
     "deeper than read": (lambda p: b"[" * 100 + b"]" * 100, 401, "nested deeper than 16"),
     "a page": (lambda p: b"<html>", 401, "not JSON"),
-    "no keys": (lambda p: {"id": p.did}, 401, "has no key"),
+    "no keys": (lambda p: {"id": p.did}, 401, "has no verification method"),
     "another's key": (lambda p: with_key(p, controller="did:web:else.example"), 401, "is controlled by"),
     "a private key": (
         lambda p: with_key(p, publicKeyJwk={"kty": "EC", "crv": "P-256", "d": "z"}),
         401,
         "private part",
     ),
-    "keys of nonsense": (lambda p: with_key(p, publicKeyJwk={"kty": 1}), 401, "not an EC key"),
+    "keys of nonsense": (lambda p: with_key(p, publicKeyJwk={"kty": 1}), 401, "none of Ed25519, P-256"),
     "the key twice": (
         lambda p: {**p.document, "verificationMethod": p.document["verificationMethod"] * 2},
         401,

@@ -14,7 +14,7 @@ from connector.peers.client import Answer, Client
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
 from connector.vc import did as did_web
-from connector.vc import jose, keys, methods, multikey
+from connector.vc import jose, jws, keys, methods, multikey
 from tests.peers.hosts import Clock, Hosts
 
 A, B, M = "did:web:a.example", "did:web:b.example", "did:web:mallory.example"
@@ -133,7 +133,7 @@ async def test_claims_are_judged_before_anything_is_fetched(
         ({"typ": "vp+jwt"}, "typ is"),
         ({"kid": 5}, "kid must be a string"),
         ({"kid": f"{M}#key-1"}, "not a key of did:web:a.example"),
-        ({"kid": f"{A}#key-9"}, "has no key"),
+        ({"kid": f"{A}#key-9"}, "has no verification method"),
         ({"kid": "key-1"}, "signature does not match"),
         ({"kid": ...}, "signature does not match"),
         ({"jwk": {"kty": "EC"}}, "signature does not match"),
@@ -160,6 +160,43 @@ async def test_key_for_another_purpose(world: World) -> None:
     with pytest.raises(Untrusted, match="does not list"):
         await world.b.authenticate(world.token())
     assert (await world.start(B, profile="edc").authenticate(world.token())).did == A
+
+
+def by_ed25519(world: World, key: keys.Key) -> str:
+    """A token of A for B by an Ed25519 key."""
+    claims = self_issued.claims(A, B, world.clock(), "jti")
+    return "Bearer " + jws.sign({"typ": "JWT", "kid": key.kid}, claims, key.signer)
+
+
+@pytest.mark.parametrize("form", ["Multikey", "Ed25519VerificationKey2020", "JsonWebKey2020"])
+async def test_wallets_with_ed25519_keys(world: World, form: str) -> None:
+    """A participant whose own key is Ed25519 is known by it, in each form that such keys are published in."""
+    key = keys.generate(A, "ed", "Ed25519")
+    how = (
+        {"publicKeyJwk": key.public_jwk}
+        if form == "JsonWebKey2020"
+        else {"publicKeyMultibase": multikey.encode(key.signer.public)}
+    )
+    method = {"id": key.kid, "type": form, "controller": A, **how}
+    world.publish(A, verificationMethod=[method], capabilityInvocation=[key.kid])
+    assert (await world.b.authenticate(by_ed25519(world, key))).did == A
+
+
+@pytest.mark.parametrize("profile", ["strict", "edc", "catena-x"])
+async def test_keys_that_are_listed_for_something_else(world: World, profile: str) -> None:
+    """Where a document says what its keys are for, each profile listens: no key for documents, nor past."""
+    own = keys.generate(A, "ed25519-1", "Ed25519")
+    past = keys.generate(A, "key-0")
+    all_three = [
+        published(world.keys[A]),
+        published(own),
+        did_web.method(past.kid, past.signer.public, past=True),
+    ]
+    world.hosts.publish(did_web.document(A, all_three, []), A)
+    b = world.start(B, profile)
+    for token in (by_ed25519(world, own), world.token(past)):
+        with pytest.raises(Untrusted, match="does not list"):
+            await b.authenticate(token)
 
 
 async def test_replay(world: World) -> None:
@@ -217,7 +254,7 @@ async def test_key_rotation(world: World, name: str) -> None:
     world.clock.now += 31
     assert (await world.b.authenticate(world.token())).did == A
     assert len(world.hosts.asked) == 2
-    with pytest.raises(Untrusted, match=r"has no key|signature does not match"):
+    with pytest.raises(Untrusted, match=r"has no verification method|signature does not match"):
         await world.b.authenticate(world.token(old))
 
 
@@ -226,7 +263,7 @@ async def test_unknown_keys_do_not_make_us_ask_again_and_again(world: World) -> 
     await world.b.authenticate(await world.a.authorization(B))
     ghost = keys.generate(A, "ghost")
     for _ in range(100):
-        with pytest.raises(Untrusted, match="has no key"):
+        with pytest.raises(Untrusted, match="has no verification method"):
             await world.b.authenticate(world.token(ghost))
         world.clock.now += 1
     assert len(world.hosts.asked) == 4
@@ -238,7 +275,7 @@ async def test_key_withdrawn(world: World) -> None:
     stolen, world.keys[A] = world.keys[A], keys.generate(A, "key-2")
     world.publish(A)
     world.clock.now += 301
-    with pytest.raises(Untrusted, match="has no key"):
+    with pytest.raises(Untrusted, match="has no verification method"):
         await world.b.authenticate(world.token(stolen))
 
 

@@ -1,14 +1,16 @@
-"""What an issuer's file says of the credentials that are issued by it."""
+"""An issuer's file says who gets what; its decisions are kept, and once each."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from connector.dcp.messages import CredentialMessage, CredentialReference, CredentialRequestMessage
-from connector.errors import LocalProtocolError, RemoteProtocolError
+from connector.errors import LocalProtocolError, RemoteProtocolError, Untrusted
 from connector.flows.identify import Caller, Identity
 from connector.store import issuance as rows
-from tests.space import MEMBER, settled, space
+from tests.space import MEMBER, RECYCLER, settled, space
 
 
 async def test_a_type_without_suspension_has_one_status(tmp_path: Path) -> None:
@@ -20,6 +22,36 @@ async def test_a_type_without_suspension_has_one_status(tmp_path: Path) -> None:
         with pytest.raises(LocalProtocolError, match="no status for suspension"):
             await issuer.set_state(held.id, "suspended")
         assert (await issuer.set_state(held.id, "revoked")).state == "revoked"
+
+
+async def test_a_revocation_is_not_undone_by_what_comes_at_the_same_time(tmp_path: Path) -> None:
+    """Lifted from suspension and revoked at once, a credential is revoked, in its list and in the books."""
+    async with space(tmp_path) as made:
+        member, issuer = await made.add("member"), made.authority.node.issuer
+        (held,) = member.node.wallet.held()
+        await issuer.set_state(held.id, "suspended")
+        # In this order the second could clear the bit that the first has set.
+        asked = (issuer.set_state(held.id, "revoked"), issuer.set_state(held.id, "valid"))
+        revoked, undone = await asyncio.gather(*asked, return_exceptions=True)
+        assert revoked.state == issuer.find_issued(held.id).state == "revoked"
+        assert isinstance(undone, LocalProtocolError)
+        with pytest.raises(Untrusted, match="revoked by its issuer"):
+            await made.authority.node.verifier.check_status(held.document, held.issuer)
+
+
+async def test_what_was_allowed_is_issued_after_a_restart(tmp_path: Path) -> None:
+    """A request that was taken and not yet decided at a stop is issued if the file allows it."""
+    async with space(tmp_path) as made:
+        member, authority = await made.add("member", credentials={"require": []}), made.authority
+        issuer = authority.node.issuer
+        asked = [await member.node.wallet.request(authority.did, (RECYCLER,)) for _ in range(2)]
+        allowed = issuer.find(asked[0].issuer_pid)  # in the store, as if it had asked for a membership
+        allowed = replace(allowed, objects=(f"{MEMBER}:vc11-sl2021/jwt",))
+        await authority.node.db.write(lambda tx: rows.save(tx, allowed))
+        issuer.start()
+        await settled(authority, member)
+        assert [one.type for one in member.node.wallet.held()] == [MEMBER]
+        assert issuer.find(asked[1].issuer_pid).status == "RECEIVED"
 
 
 async def test_credentials_say_what_they_answer(tmp_path: Path) -> None:

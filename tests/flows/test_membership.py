@@ -1,11 +1,13 @@
 """What everybody needs is asked for at start, when it is about to end, and when the settings say so."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from connector.flows.membership import renewal
+from connector.store import issuance as rows
 from connector.store.wallet import Held
 from tests.flows.away import Away
 from tests.nodes import Running
@@ -59,6 +61,22 @@ async def test_a_request_that_waits_is_not_made_again(tmp_path: Path) -> None:
         await issuer.approve(waiting.pid)
         await settled(made.authority, member)
         assert member.node.membership.due() == frozenset()
+
+
+@pytest.mark.parametrize("lost", ["given up", "forgotten"])
+async def test_a_request_that_nothing_will_come_of_is_made_again(tmp_path: Path, lost: str) -> None:
+    """What the authority could not deliver in time, or has no record of, does not keep a member waiting."""
+    async with space(tmp_path, {MEMBER: {"lasts": "30 days"}}) as made:
+        member, issuer = await made.add("member"), made.authority.node.issuer
+        (waiting,) = issuer.requests()
+        changes = {"status": "ISSUED"} if lost == "given up" else {"holder": "did:web:else.example"}
+        await made.authority.node.db.write(lambda tx: rows.save(tx, replace(waiting, **changes)))
+        member.node.membership.look()
+        await settled(member, made.authority)
+        assert len(issuer.requests()) == 2
+        again, before = member.node.wallet.requests()
+        assert (again.status, before.status) == ("REQUESTED", "REJECTED")
+        assert ("ISSUED" if lost == "given up" else "knows it no more") in before.reason
 
 
 async def test_another_request_does_not_stand_in_the_way(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ async def test_a_retired_key_counts_for_nothing(two: Two) -> None:
         await two.a.node.verifier.verify(credential)
     two.later(31)
     assert await two.heard() == "key-2"
-    with pytest.raises(Untrusted, match="has no key"):
+    with pytest.raises(Untrusted, match="has no verification method"):
         await two.say(old)
     two.later(300)
     with pytest.raises(Untrusted, match="has no verification method"):

@@ -1,4 +1,4 @@
-"""ES256 tokens: ours are everybody's, and only sound ones are taken. joserfc is the second opinion."""
+"""Tokens: ours are everybody's, and only sound ones are taken. joserfc is the second opinion."""
 
 import base64
 import hashlib
@@ -8,15 +8,15 @@ import json
 import pytest
 from cryptography.hazmat.primitives import serialization
 from joserfc import jwt
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OKPKey
 
 from connector.errors import Untrusted
-from connector.vc import jose, keys
+from connector.vc import jose, keys, multikey
 from connector.vc.signers import InMemory
 
 KEY = keys.generate("did:web:a.example")
 OTHER = keys.generate("did:web:a.example")
-PUBLIC = keys.public_key(KEY.public_jwk)
+PUBLIC = KEY.signer.public
 CLAIMS = {"iss": "did:web:a.example", "text": "Löwe", "n": 1.5}
 
 
@@ -51,6 +51,30 @@ def test_we_take_joserfcs() -> None:
         jws = jose.parse(jwt.encode({"alg": "ES256", "kid": "k"}, {"n": n}, key))
         jose.verify(jws, PUBLIC)
         assert jws.claims == {"n": n}
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # that is why both names are tried
+@pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])
+def test_we_take_eddsa(alg: str) -> None:
+    """A token by an Ed25519 key counts, under both names of its algorithm; changed, it does not."""
+    key = OKPKey.generate_key("Ed25519")
+    public = multikey.from_jwk(key.as_dict(private=False))
+    token = jwt.encode({"alg": alg, "kid": "k"}, {"n": 1}, key, algorithms=[alg])
+    jws = jose.parse(token)
+    jose.verify(jws, public)
+    assert jws.claims == {"n": 1}
+    with pytest.raises(Untrusted, match="does not match"):
+        jose.verify(jws._replace(signing_input=jws.signing_input + b"x"), public)
+
+
+def test_the_algorithm_is_the_keys() -> None:
+    """A header can't have one kind of key taken for another; a key of a third kind signs no token."""
+    es256 = jose.parse(jose.sign({}, CLAIMS, KEY))
+    eddsa = jose.parse(forged({"alg": "EdDSA"}))
+    ed25519, p384 = (multikey.generate(kind).public_key() for kind in ("Ed25519", "P-384"))
+    for jws, public in ((es256, ed25519), (eddsa, PUBLIC), (es256, p384), (eddsa, p384)):
+        with pytest.raises(Untrusted, match="and the published key is a"):
+            jose.verify(jws, public)
 
 
 def test_round_trip_always_64_bytes() -> None:
@@ -88,12 +112,12 @@ def test_degenerate_signature(signature: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "alg", ["none", "None", "NONE", "", "HS256", "es256", "ES384", "EdDSA", None, ["ES256"], 7]
+    "alg", ["none", "None", "NONE", "", "HS256", "es256", "ES384", "eddsa", None, ["ES256"], 7]
 )
-def test_only_es256(alg: object) -> None:
+def test_only_what_is_taken(alg: object) -> None:
     """Any other algorithm, or none, is refused before anything else is looked at."""
     for header in ({"alg": alg}, {}):
-        with pytest.raises(Untrusted, match="only ES256 is taken"):
+        with pytest.raises(Untrusted, match="only ES256 and EdDSA are taken"):
             jose.parse(forged(header))
 
 

@@ -1,5 +1,7 @@
 """Multibase and Multikey against published values, and what must be refused."""
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -132,3 +134,36 @@ def test_a_null_is_a_key_that_is_not_there() -> None:
     assert multikey.encode(methods.method_key(document, f"{did}#k", "assertionMethod")) == multikey.encode(
         public
     )
+
+
+def test_public_key_of_jwk() -> None:
+    """A published JWK gives the key that signs."""
+    for kind in multikey.KINDS:
+        public = multikey.generate(kind).public_key()
+        assert multikey.from_jwk(multikey.jwk(public)) == public
+
+
+JWK = multikey.jwk(multikey.generate("P-256").public_key())
+SHORT = base64.urlsafe_b64encode(b"\x01" * 31).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"kty": "oct"}, "none of Ed25519, P-256"),
+        ({"crv": "P-384"}, "coordinates of 48 bytes"),
+        ({"crv": "secp256k1"}, "none of Ed25519, P-256"),
+        ({"d": "AQ"}, "private part"),
+        ({"x": None}, "coordinates of 32 bytes"),
+        ({"x": 5}, "coordinates of 32 bytes"),
+        ({"x": SHORT}, "coordinates of 32 bytes"),
+        ({"x": "é" * 43}, "coordinates of 32 bytes"),
+        ({"x": "!" * 43}, "coordinates of 32 bytes"),
+        ({"y": JWK["x"] * 20}, "coordinates of 32 bytes"),
+        ({"y": JWK["x"]}, "not a key of the kind P-256"),
+    ],
+)
+def test_bad_jwk(change: dict[str, object], reason: str) -> None:
+    """A published key that is no point of its curve, or not only public, is not trusted."""
+    with pytest.raises(Untrusted, match=reason):
+        multikey.from_jwk(JWK | change)

@@ -136,7 +136,7 @@ TOKENS: dict[str, tuple[Any, str]] = {
     "jti a number": (lambda p, us: p.token(us, jti=7), "jti must be"),
     "kid a number": (lambda p, us: p.token(us, header={"kid": 7}), "kid must be a string"),
     "kid of another DID": (lambda p, us: p.token(us, header={"kid": f"{us}#key-1"}), "is not a key of"),
-    "kid of nobody": (lambda p, us: p.token(us, header={"kid": f"{p.did}#x"}), "has no key"),
+    "kid of nobody": (lambda p, us: p.token(us, header={"kid": f"{p.did}#x"}), "has no verification method"),
     "key of another DID": (
         lambda p, us: p.token(us, by=p.rogue.parties["issuer"].key.signer), "does not match"),
     "alg none": (lambda p, us: p.token(us, header={"alg": "none"}, by=nothing), "alg is 'none'; only ES256"),
@@ -145,7 +145,7 @@ TOKENS: dict[str, tuple[Any, str]] = {
     "HS256 with the public key": (
         lambda p, us: p.token(us, header={"alg": "HS256"}, by=hmac_by(p.key.signer.public)), "only ES256"),
     "alg ES384": (lambda p, us: p.token(us, header={"alg": "ES384"}), "only ES256"),
-    "alg EdDSA": (lambda p, us: p.token(us, header={"alg": "EdDSA"}, by=ed25519()), "only ES256"),
+    "alg EdDSA": (lambda p, us: p.token(us, header={"alg": "EdDSA"}, by=ed25519()), "is a P-256 key"),
     "EdDSA called ES256": (lambda p, us: p.token(us, by=ed25519()), "does not match"),
     "signature of nothing": (lambda p, us: p.token(us, by=lambda _: bytes(64)), "does not match"),
     "signature cut": (lambda p, us: p.token(us)[:-8], "has 58 bytes"),
