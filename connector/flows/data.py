@@ -3,7 +3,7 @@
 The first use of a token goes through the store: token, transfer, agreement, dataset, compiled policy. The
 result, a `Grant`, stays in memory until the transfer leaves STARTED, so that a later request costs a
 dictionary look-up, the policy and a line in the audit log. Whatever ends access removes the grant first
-and then cuts the connections that are still sending.
+and then cuts the connections that are still sending. When time ends it, `flows/agreements.py` knows.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,16 +13,15 @@ from typing import Any
 
 import orjson
 
-from connector.dsp.process import Process
 from connector.dsp.terms import Role
 from connector.errors import Denied, Unavailable, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
+from connector.flows.duties import Duties
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
 from connector.odrl.compile import Compiled, Decision
-from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import Facts
 from connector.store import access
 from connector.store import processes as rows
@@ -59,23 +58,19 @@ class DataPlane:
         policies: Policies,
         end: Callable[[str, str], None],
         tasks: Tasks,
+        duties: Duties,
         presentations: Presentations | None = None,
     ) -> None:
         self._db, self._clock, self._audit, self._policies = db, clock, audit, policies
+        self._duties = duties
         self._tasks, self._presentations = tasks, presentations
         self._end = end
         """Terminates a transfer (pid, reason) whose policy does not allow it any more."""
         self._grants: dict[str, Grant] = {}
         self._by_transfer: dict[str, set[str]] = {}
         self._running: dict[str, set[Callable[[], None]]] = {}
-        self._watched: dict[str, Handle] = {}
         self._looks: dict[str, Handle] = {}
         """Transfers with bytes flowing, and the next look at what their consumers have proved."""
-
-    def start(self) -> None:
-        """Watch the transfers that were running when this node stopped."""
-        for process in rows.active_transfers(self._db.read):
-            self.watch(process)
 
     async def open(self, authorization: str | None, about: dict[str, Any]) -> Grant:
         """Decide about a request for data, and write the decision down.
@@ -106,12 +101,14 @@ class DataPlane:
             if grant.policy.credentials:  # time alone ends transfers at its moments; a revocation has none
                 self._stop(grant, " ".join(public))
             raise Denied(*public)
+        await self._duties.used(Role.PROVIDER, grant.agreement, grant.participant)
         self._audit.write(grant.line, {"permitted": True, **about})
         return grant
 
     async def _decide(self, grant: Grant, now: float) -> Decision:
         """The policy's word on what is known now. Raises Denied: a credential that all need is gone."""
-        facts = Facts(now, grant.participant, grant.agreed, duties=DONE_HERE)
+        performed = self._duties.of(Role.PROVIDER, grant.agreement, grant.participant)
+        facts = Facts(now, grant.participant, grant.agreed, duties=performed)
         if self._proofs_matter(grant):
             assert self._presentations is not None  # noqa: S101  # just asked
             claims = await self._presentations.current(grant.participant, grant.policy.credentials)
@@ -203,45 +200,8 @@ class DataPlane:
         self._forget(transfer)
         return tokens
 
-    def watch(self, process: Process) -> None:
-        """Note the moment at which the policy will end this transfer's access."""
-        agreement = rows.agreement(
-            self._db.read, Role.PROVIDER, process.details["agreement"], process.participant
-        )
-        if agreement is None or process.pid in self._watched:
-            return
-        policy = self._policies.of(agreement)
-        facts = Facts(self._clock.now(), agreement.participant, agreement.agreed, phase="transfer")
-        moment = policy.ends(facts)  # what was proved, told or counted is looked at with each request
-        if moment is not None:
-            self._watched[process.pid] = self._clock.call_at(moment, lambda: self._moment(process))
-
-    def _moment(self, process: Process) -> None:
-        """The policy may say something else from now on."""
-        self._watched.pop(process.pid, None)
-        agreement = rows.agreement(
-            self._db.read, Role.PROVIDER, process.details["agreement"], process.participant
-        )
-        now = self._clock.now()
-        if agreement is not None:
-            policy = self._policies.of(agreement)
-            facts = Facts(now, agreement.participant, agreement.agreed, phase="transfer")
-            if policy.possible(facts):
-                self.watch(process)
-                return
-            if self._presentations is not None:
-                facts = facts._replace(claims=self._presentations.of(agreement.participant))
-            decision = policy.decide(facts)
-            reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
-        else:
-            reason = "The agreement is no longer in force."
-        self._sever(process.pid)
-        self._end(process.pid, reason)
-
     def cut(self, transfer: str) -> None:
         """End access at once: forget the tokens, cut what is being sent."""
-        if (handle := self._watched.pop(transfer, None)) is not None:
-            handle.cancel()
         self._sever(transfer)
         self._forget(transfer)
 

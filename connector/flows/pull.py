@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from connector.dsp.terms import Role, State, Subject
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.clock import Clock
+from connector.flows.duties import Duties
 from connector.flows.peers import Peers, reasons
 from connector.flows.transfer import DataAddress, Transfers
 from connector.peers.client import Answer, Client, Stream
@@ -27,10 +28,16 @@ class Pull:
     """Reads data that other nodes provide."""
 
     def __init__(
-        self, db: Database, clock: Clock, client: Client, peers: Peers, transfers: Transfers
+        self,
+        db: Database,
+        clock: Clock,
+        client: Client,
+        peers: Peers,
+        transfers: Transfers,
+        duties: Duties,
     ) -> None:
         self._db, self._clock, self._client = db, clock, client
-        self._peers, self._transfers = peers, transfers
+        self._peers, self._transfers, self._duties = peers, transfers, duties
         self._refreshing: dict[str, asyncio.Task[None]] = {}
 
     async def address(self, pid: str, refused: str | None = None) -> DataAddress:
@@ -47,6 +54,7 @@ class Pull:
         if process.state is State.TERMINATED:
             raise Denied(f"The transfer has been terminated: {process.reason or 'no reason was given'}")
         address = self._peers.data_address(pid)
+        await self._duties.used(process.role, process.details["agreement"], process.participant)
         ending = address.expires is not None and self._clock.now() >= address.expires - _EARLY
         if address.authorization != refused and not (ending and address.refresh_token):
             return address

@@ -1,7 +1,7 @@
 """Transfer processes: what their messages carry, when data may flow, and what an operator may do by hand."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from connector.dsp.terms import HTTP_ENDPOINT, HTTP_PULL, Kind, Role, State, Sub
 from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl.compile import Compiled, compile_policy
+from connector.odrl.duties import DONE_HERE
+from connector.odrl.facts import Performance
 from connector.odrl.model import parse
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import access
@@ -174,10 +176,14 @@ class Policies:
         return found
 
 
-def policy_reaction(policies: Policies, claims: Callable[[str], Claims] = lambda _: NO_CLAIMS) -> Reaction:
+def policy_reaction(
+    policies: Policies,
+    claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
+    performed: Callable[[Transaction, Role, str, str], Mapping[str, Performance]] = lambda *_: DONE_HERE,
+) -> Reaction:
     """As provider: start what the agreement's policy allows now, end what it does not.
 
-    `claims` is what is known of a participant.
+    `claims` is what is known of a participant, `performed` how the duties of an agreement stand.
     """
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
@@ -190,7 +196,10 @@ def policy_reaction(policies: Policies, claims: Callable[[str], Claims] = lambda
         if agreement is None:
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
         proved = claims(agreement.participant)
-        facts = Facts(now, agreement.participant, agreement.agreed, claims=proved, phase="transfer")
+        done = performed(tx, agreement.role, agreement.id, agreement.participant)
+        facts = Facts(
+            now, agreement.participant, agreement.agreed, claims=proved, phase="transfer", duties=done
+        )
         decision = policies.of(agreement).decide(facts)
         if decision.permitted:
             return Move(Kind.START)
