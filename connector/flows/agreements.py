@@ -15,7 +15,7 @@ from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError
 from connector.flows.clock import Clock
 from connector.flows.duties import Duties, settled, standing
 from connector.flows.events import Event, Events, remark
-from connector.flows.statements import Statements
+from connector.flows.statements import Statements, state_of
 from connector.flows.transfer import Policies
 from connector.odrl.compile import Compiled
 from connector.odrl.facts import Claims, Facts
@@ -26,7 +26,7 @@ from connector.store.database import Database, Transaction
 from connector.store.processes import Agreement
 from connector.vc.statements import Statement
 
-_AT_ONCE = 500
+_AT_ONCE = 100
 """Agreements whose moment has come that are seen to in one transaction."""
 _OVER = "The agreement is no longer in force."
 
@@ -173,6 +173,11 @@ class Agreements:
         now_so = courses.find(self._db.read, agreement.role, agreement.id, agreement.participant)
         assert now_so is not None  # noqa: S101  # it was there, and courses stay
         return now_so
+
+    def told(self, agreement: Agreement) -> str | None:
+        """How far the statement that retired an agreement has come; None if there is none."""
+        found = duties.statements(self._db.read, agreement.id, agreement.participant)
+        return next((state_of(one) for one in found if one.kind == "retirement"), None)
 
     def take(self, tx: Transaction, agreement: Agreement, said: Statement, now: float) -> list[Event | None]:
         """The other side has retired an agreement."""

@@ -17,7 +17,7 @@ from connector.dsp.terms import Role
 from connector.errors import AnodeError, LocalProtocolError, NotFound, RemoteProtocolError
 from connector.flows.clock import Clock, iso
 from connector.flows.events import Event, Events, remark
-from connector.flows.statements import Statements
+from connector.flows.statements import Statements, state_of
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
 from connector.odrl import rules
@@ -291,12 +291,7 @@ class Duties:
         if duty.evidence is None:
             return None
         one = rows.statement(self._db.read, duty.participant, duty.evidence)
-        if one is None or one.direction == "in":
-            return None if one is None else f"signed by the other side, received at {iso(one.at)}"
-        if one.told is not None:
-            return f"told to the other side at {iso(one.told)}"
-        waits = "on its way" if one.next_moment is not None else "kept here, not told"
-        return f"{waits}{f': {one.problem}' if one.problem else ''}"
+        return None if one is None else state_of(one)
 
     async def _write(self, step: Callable[[Transaction], list[Event | None]]) -> None:
         told = await self._db.write(step)

@@ -13,7 +13,7 @@ import orjson
 
 from connector.config import Delivery
 from connector.errors import AnodeError, EgressDenied, LocalProtocolError, NotFound, RemoteProtocolError
-from connector.flows.clock import Clock
+from connector.flows.clock import Clock, iso
 from connector.flows.events import Event, Events
 from connector.flows.identify import Caller, SelfIssued
 from connector.flows.peers import reasons
@@ -193,3 +193,13 @@ class Statements:
         if one is None:
             raise LocalProtocolError("This node has no key of its own, so it can sign no evidence.")
         return one
+
+
+def state_of(one: rows.Statement) -> str:
+    """How far a statement has come, in a few words."""
+    if one.direction == "in":
+        return f"signed by the other side, received at {iso(one.at)}"
+    if one.told is not None:
+        return f"signed by us, told to the other side at {iso(one.told)}"
+    waits = "on its way" if one.next_moment is not None else "kept here, not told"
+    return f"signed by us, {waits}{f': {one.problem}' if one.problem else ''}"

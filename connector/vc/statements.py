@@ -42,8 +42,8 @@ class Statement:
     """What is signed: about which agreement, when (epoch seconds), and what.
 
     Evidence names the `duty` by its path in the policy, as in `obligation[0]`, and its `action`; `digest` is
-    of a document that proves it, `sha-256:` and hexadecimal digits. `note` is for people: what was done, or why
-    the agreement is retired.
+    of a document that proves it, `sha-256:` and hexadecimal digits. `note` is for people: what was done, or
+    why the agreement is retired.
     """
 
     issuer: str

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from connector import config as settings
 from connector.flows.clock import iso
-from tests.bench import catalog, claims, credentials, policy, seed, signing, storage, transfer_rate
+from tests.bench import catalog, claims, credentials, deadlines, policy, seed, signing, storage, transfer_rate
 from tests.bench.measure import (
     Work,
     cpu_seconds,
@@ -154,6 +154,7 @@ SECTIONS = (
     "claims",
     "signing",
     "policy",
+    "deadlines",
 )
 
 
@@ -192,6 +193,8 @@ async def main() -> None:
                 await signing.compare(folder, verdict)
             elif section == "policy":
                 policy.compare(verdict)
+            elif section == "deadlines":
+                await deadlines.compare(folder, verdict)
             else:
                 parser.error(f"no section {section!r}; there are {', '.join(SECTIONS)}")
 
