@@ -14,6 +14,7 @@ from yarl import URL
 
 from connector.dsp.process import Process
 from connector.dsp.terms import CONTEXT, Kind, Role, State, Subject
+from connector.flows.clock import Clock
 from connector.flows.exchange import Reaction
 from connector.node import Node, Parts
 from connector.odrl import canonical
@@ -191,11 +192,17 @@ def quiet(tx: Any, process: Process, now: float) -> None:
 
 
 @asynccontextmanager
-async def talk(folder: Path, reaction: Reaction | None = quiet, **files: Any) -> AsyncIterator[Talk]:
+async def talk(
+    folder: Path, reaction: Reaction | None = quiet, clock: Clock | None = None, **files: Any
+) -> AsyncIterator[Talk]:
     """A node that believes what its callers say of themselves, and sends what it has to say to a mailbox."""
     mailbox = Mailbox()
     parts = Parts(
-        transport=mailbox, identity=MockIdentity("did:web:us"), negotiate=reaction, transfer=reaction
+        clock=clock,
+        transport=mailbox,
+        identity=MockIdentity("did:web:us"),
+        negotiate=reaction,
+        transfer=reaction,
     )
     files = {"policies": POLICIES, "datasets": DATASETS, **files}
     async with running(folder, parts=parts, **files) as node, aiohttp.ClientSession() as session:

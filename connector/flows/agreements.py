@@ -117,7 +117,10 @@ class Agreements:
         told: list[Event | None] = []
         for stale, agreement in due:
             course = courses.find(tx, stale.role, stale.agreement, stale.participant)
-            if course is None or agreement is None:
+            if course is None:
+                continue
+            if agreement is None or (course.state == "running" and not agreement.in_force):
+                courses.save(tx, course._replace(next_moment=None))  # its negotiation came to nothing
                 continue
             if course.state != "running":
                 # Retired between the look and this write: then its transfers are still to be ended.

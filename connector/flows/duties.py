@@ -215,7 +215,11 @@ class Duties:
         """What becomes of a duty whose moment has come."""
         if duty.next_moment is None or duty.next_moment > now or duty.event_at is None:
             return None
-        agreement = processes.agreement(tx, duty.role, duty.agreement, duty.participant)
+        key = (duty.role, duty.agreement, duty.participant)
+        agreement, course = processes.agreement(tx, *key), courses.find(tx, *key)
+        if agreement is None or course is None or (course.state == "running" and not agreement.in_force):
+            rows.save(tx, duty._replace(next_moment=None))  # its negotiation came to nothing
+            return None
         remind = None if duty.due is None else duty.due - min(_EARLY, (duty.due - duty.event_at) / 2)
         if duty.due is not None and now >= duty.due:
             note = "was not done in time"
@@ -226,8 +230,6 @@ class Duties:
             rows.save(tx, duty.marked(now, "reminded", note, duty.due))
         else:
             rows.save(tx, duty._replace(next_moment=remind if duty.ours else duty.due))
-            return None
-        if agreement is None:
             return None
         return remark(tx, agreement, now, "duty", f"{_whose(duty)}: {duty.says}, {note}: {_id(duty)}")
 

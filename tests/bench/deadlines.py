@@ -110,7 +110,9 @@ async def compare(folder: Path, verdict: Verdict, number: int = 100_000) -> None
             used = cpu_seconds(child.pid)
             await asyncio.sleep(10)
             idle = (cpu_seconds(child.pid) - used) / 10
-    print(f"    start to ready: {min(with_all):.2f} s; with an empty store {min(with_none):.2f} s", flush=True)
+    print(
+        f"    start to ready: {min(with_all):.2f} s; with an empty store {min(with_none):.2f} s", flush=True
+    )
     longer = min(with_all) - min(with_none)
     verdict(f"what {number} agreements add to a start", longer, 0.1, False, " s")
     verdict(f"CPU of a core, idle with {number} deadlines", idle * 100, 0.1, False, " %")

@@ -19,9 +19,10 @@ from connector.store import duties as rows
 from connector.store.duties import Duty
 from connector.vc import statements
 from connector.vc.statements import Statement
+from tests import pull as pulls
 from tests.flows.test_trade import PASSPORT, agree
 from tests.nodes import Running, until
-from tests.peer import AGREEMENT_ID, talk
+from tests.peer import AGREEMENT_ID, PEER, talk
 from tests.space import Shifted, space
 
 DAY = 86_400.0
@@ -409,3 +410,28 @@ async def test_what_a_stranger_posts(trade: Trade) -> None:
         for body in (b"", b"[]", b"{", b"{}", b'{"statement": 1}', b'{"statement": "' + b"x" * 20_000):
             assert await post(body) == 400
     assert trade.theirs.state == "due"
+
+
+async def test_a_negotiation_that_comes_to_nothing_obliges_to_nothing(tmp_path: Path) -> None:
+    """An agreement whose finalization nobody acknowledged is void: its duties are not breached."""
+    week = {"leftOperand": "odrl:delayPeriod", "operator": "lteq", "rightOperand": "P7D"}
+    permission = [{"action": "use", "duty": [{"action": "reviewPolicy", "constraint": [week]}]}]
+    clock = Shifted()
+    async with talk(tmp_path, clock=clock) as node:
+        name = await pulls.agree(node, "urn:x:d", permission)
+        key = (Role.PROVIDER, name, PEER)
+        node.node.moments.look()
+        await drained(node.node)
+        [duty] = rows.of_agreement(node.node.db.read, *key)
+        assert duty.state == "due"
+        await node.node.db.write(lambda tx: processes.forget_agreement(tx, *key))
+        clock.advance(8 * DAY)
+        await drained(node.node)
+        [duty] = rows.of_agreement(node.node.db.read, *key)
+        assert (duty.state, duty.next_moment) == ("due", None)
+
+
+async def drained(node: Node) -> None:
+    """Until the node has no work of its own."""
+    while node.tasks.running:
+        await asyncio.wait(node.tasks.running)
