@@ -19,6 +19,7 @@ from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
 from connector.errors import InvalidFile, LocalProtocolError, NotFound, Unavailable
 from connector.flows import ids, issuable, judge, older_proofs, transfer
+from connector.flows.agreements import Agreements
 from connector.flows.answers import Answers
 from connector.flows.audit import Audit
 from connector.flows.catalog import Catalog
@@ -28,11 +29,13 @@ from connector.flows.credentials import Credentials
 from connector.flows.data import DataPlane
 from connector.flows.decisions import refusal
 from connector.flows.deliver import Courier
+from connector.flows.duties import Duties, standing
 from connector.flows.events import Events
 from connector.flows.exchange import Conduct, Exchange, Move, Reaction
 from connector.flows.identify import Caller, Identity, SelfIssued
 from connector.flows.issue import CredentialIssuer
 from connector.flows.membership import Membership
+from connector.flows.moments import Moments
 from connector.flows.needs import Needs
 from connector.flows.negotiate import Negotiation, Negotiations
 from connector.flows.older_proofs import OlderProofs
@@ -44,6 +47,7 @@ from connector.flows.review import Reviews
 from connector.flows.schemas import MAX_BYTES as SCHEMA_BYTES
 from connector.flows.schemas import Schemas
 from connector.flows.sources import Sources
+from connector.flows.statements import Statements
 from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
@@ -154,6 +158,7 @@ class Node:
         self.sources = Sources(self.db)
         self.publisher = Publisher(self.db, self.clock, self.catalog, self.sources)
         agreed = Policies()
+        self.statements, self.duties, self.agreements, self.moments = self._course(transport, new_id, agreed)
         self.needs = Needs(self.db, self.catalog, agreed)
         self.answers = Answers(self.db, self.audit, agreed)
         self.what_if = WhatIf(self.db, self.audit)
@@ -167,6 +172,7 @@ class Node:
             self.sources,
             Views(self.db, self.upstream, config.limits.projected_bytes),
             self._groups_of,
+            self.duties,
             self.presentations,
         )
         endpoint = DataEndpoint(
@@ -179,9 +185,9 @@ class Node:
             self.address,
             endpoint,
             self.data.cut,
-            self.data.watch,
+            self.agreements.watch,
             new_id,
-            parts.transfer or transfer.policy_reaction(agreed, self._claims_of, self._groups_of),
+            parts.transfer or transfer.policy_reaction(agreed, self._claims_of, self._groups_of, standing),
         )
         negotiation = Negotiation(
             self.participant,
@@ -189,6 +195,7 @@ class Node:
             self.catalog,
             new_id,
             self._void,
+            self.moments.look,
             parts.negotiate or judge.policy_reaction(self.catalog, _limits(config)),
             self._awaited,
         )
@@ -219,14 +226,14 @@ class Node:
         self.negotiations = Negotiations(self.exchange)
         self.transfers = Transfers(self.exchange)
         self.peers = Peers(transport, self.identity, self.resolver, self.db)
-        self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers, agreed)
+        self.pull = Pull(self.db, self.clock, self.client, self.peers, self.transfers, agreed, self.duties)
 
     async def start(self) -> None:
         """Publish what the catalog files declare, take up what an earlier run left undone."""
         await self.publisher.files(self.config.catalog)
-        self.data.start()
         self.reviews.start()
         self.courier.start()
+        self.moments.look()
         if self.issuer is not None:
             self.issuer.start()
         if self.membership is not None:
@@ -235,6 +242,7 @@ class Node:
     async def close(self) -> None:
         """Stop. Nothing that was acknowledged or promised is lost: it is in the store."""
         self.events.close()
+        self.moments.close()
         if self.membership is not None:
             self.membership.close()
         if self.issuer is not None:
@@ -272,6 +280,38 @@ class Node:
         """See that what policies ask of a caller is known. Raises as `Presentations.ensure`."""
         if self.presentations is not None:
             await self.presentations.ensure(caller, types)
+
+    def _course(
+        self, transport: Transport, new_id: Callable[[], str], policies: Policies
+    ) -> tuple[Statements, Duties, Agreements, Moments]:
+        """Agreements in force: their moments, their duties, what is said about them."""
+        db, clock, events, tasks = self.db, self.clock, self.events, self.tasks
+        shared = (self.resolver, transport, db, clock, events, tasks, new_id, self.config.delivery)
+        said = Statements(self.own, *shared)
+        owed = Duties(db, clock, policies, said, events, tasks)
+        agreements = Agreements(
+            db,
+            clock,
+            policies,
+            owed,
+            said,
+            events,
+            self._claims_of,
+            self._groups_of,
+            self._cut,
+            self._ended,
+            self._end_transfer,
+        )
+        moments = Moments(clock, tasks, (agreements, owed, said))
+
+        def look() -> None:
+            owed.forget()
+            moments.look()
+
+        said.take = {"evidence": owed.take, "retirement": agreements.take}
+        said.look = look
+        owed.look = agreements.look = moments.look
+        return said, owed, agreements, moments
 
     def _claims_of(self, participant: str) -> Claims:
         return NO_CLAIMS if self.presentations is None else self.presentations.of(participant)
@@ -376,6 +416,12 @@ class Node:
 
     def _awaited(self, process: Process) -> None:
         self.reviews.watch(process)
+
+    def _cut(self, pid: str) -> None:
+        self.data.cut(pid)
+
+    async def _ended(self, pid: str, reason: str, reasons: tuple[Reason, ...]) -> None:
+        await self._terminate(pid, refusal(reasons) if reasons else Move(Kind.TERMINATE, reason))
 
     def _void(self, agreement_id: str, participant: str) -> None:
         for pid in rows.transfers_under(self.db.read, agreement_id, participant):

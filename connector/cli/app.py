@@ -63,6 +63,15 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
         {
             "list": ("processes:list_agreements", "List agreements."),
             "show": ("processes:show_agreement", "Show an agreement, and what its policy says."),
+            "retire": ("duty:retire", "End an agreement before its time, and tell the other side."),
+        },
+    ),
+    "duty": (
+        "What agreements oblige to: due, fulfilled with evidence, or breached.",
+        {
+            "list": ("duty:list_duties", "List the duties of agreements: ours, and those of others."),
+            "show": ("duty:show", "Show a duty: whose, until when, what happened."),
+            "fulfil": ("duty:fulfil", "Say that a duty was done, with signed evidence."),
         },
     ),
     "transfer": (

@@ -133,9 +133,25 @@ def show_agreement(
         f"agreed     {timeline.moment(found['agreed'])}",
         f"in force   {'yes' if found['in_force'] else 'no'}",
         f"says       {explain(parse(found['document'], 'Agreement'))}",
+        *_course(found),
     ]
     output.show(common, found, "\n".join(map(output.plain, lines)))
     return output.OK
+
+
+def _course(found: Mapping[str, Any]) -> list[str]:
+    """How an agreement goes on, or ended; its duties."""
+    lines = [f"next       {timeline.moment(found['next_moment'])}"] if found.get("next_moment") else []
+    lines += [f"ends       {timeline.moment(found['ends'])}"] if found.get("ends") else []
+    if found.get("retired_by"):
+        lines.append(
+            f"retired    {timeline.moment(found['ended'])} by {found['retired_by']}: {found['reason']}"
+        )
+        lines += [f"           {found['told']}"] if found.get("told") else []
+    for duty in found["duties"]:
+        whose = "this node" if duty["ours"] else found["participant"]
+        lines.append(f"duty       {duty['id']}: {duty['says']}, by {whose}: {duty['state']}")
+    return lines
 
 
 def describe(detail: Mapping[str, Any]) -> str:

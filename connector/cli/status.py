@@ -44,6 +44,21 @@ def _node(found: Mapping[str, Any], page: str) -> str:
         f"credentials   {_credentials(found['credentials'])}",
         *(f"{name:<13} {_counts(found[name])}" for name in ("negotiations", "transfers")),
     ]
+    if found["duties"]:
+        lines.append(f"duties        {_counts(found['duties'])}")
+    if owed := found["to_do"]:
+        lines += ["", "to be done:"]
+        rows = [
+            (
+                d["id"],
+                d["state"],
+                "this node" if d["ours"] else d["participant"],
+                d["says"],
+                timeline.moment(d["due"]) if d.get("due") else "",
+            )
+            for d in owed
+        ]
+        lines.append(output.table(rows, "duty", "state", "by", "to", "until"))
     if waiting := found["deliveries"]:
         lines += ["", "on their way:"]
         rows = [

@@ -3,7 +3,7 @@
 The first use of a token goes through the store: token, transfer, agreement, dataset, compiled policy. The
 result, a `Grant`, stays in memory until the transfer leaves STARTED, so that a later request costs a
 dictionary look-up, the policy and a line in the audit log. Whatever ends access removes the grant first
-and then cuts the connections that are still sending.
+and then cuts the connections that are still sending. When time ends it, `flows/agreements.py` knows.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,20 +13,19 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from connector.dsp.process import Process
 from connector.dsp.terms import Role
 from connector.errors import Denied, NotFound, Unavailable, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
 from connector.flows.decisions import said_in
+from connector.flows.duties import Duties, Performances
 from connector.flows.sources import Source, Sources
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
 from connector.flows.uses import Asked, Counter, Use, counted
 from connector.flows.views import Views
 from connector.odrl.compile import Compiled, Reason
-from connector.odrl.duties import DONE_HERE
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import access
 from connector.store import processes as rows
@@ -84,9 +83,11 @@ class DataPlane:
         sources: Sources,
         views: Views,
         groups: Callable[[str], frozenset[str]],
+        duties: Duties,
         presentations: Presentations | None = None,
     ) -> None:
         self._db, self._clock, self._audit, self._policies = db, clock, audit, policies
+        self._duties = duties
         self._tasks, self._presentations = tasks, presentations
         self._sources, self._views, self._groups = sources, views, groups
         self._uses = Counter(db)
@@ -95,14 +96,8 @@ class DataPlane:
         self._grants: dict[str, Grant] = {}
         self._by_transfer: dict[str, set[str]] = {}
         self._running: dict[str, dict[Callable[[], None], Access]] = {}
-        self._watched: dict[str, Handle] = {}
         self._looks: dict[str, Handle] = {}
         """Transfers with bytes flowing, and the next look at what their consumers have proved."""
-
-    def start(self) -> None:
-        """Watch the transfers that were running when this node stopped."""
-        for process in rows.active_transfers(self._db.read):
-            self.watch(process)
 
     async def open(self, authorization: str | None, about: dict[str, Any], asked: Asked = ASKED) -> Access:
         """Decide about a request for data, and write the decision down.
@@ -135,7 +130,8 @@ class DataPlane:
                 use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
             facts = self._told(grant, now, claims, asked, use)
         else:
-            facts = Facts(now, grant.participant, grant.agreed, claims=claims, duties=DONE_HERE)
+            facts = Facts(now, grant.participant, grant.agreed, claims=claims)
+            facts = facts._replace(duties=self._performed(grant))
         decision = grant.policy.decide(facts)
         if decision.permitted:
             try:
@@ -164,6 +160,8 @@ class DataPlane:
             elif use is not None:
                 self._end_if_used_up(grant)
             raise Denied(*public, details=tuple(r.redacted().document() for r in decision.reasons))
+        if asked.reads:
+            await self._duties.used(Role.PROVIDER, grant.agreement, grant.participant)
         self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
         return Access(grant, source, facts, use)
 
@@ -191,8 +189,11 @@ class DataPlane:
             grant.dataset,
             self._groups(grant.participant) if "groups" in grant.policy.needs else None,
             _NOWHERE,
-            DONE_HERE,
+            self._performed(grant),
         )
+
+    def _performed(self, grant: Grant) -> Performances:
+        return self._duties.of(Role.PROVIDER, grant.agreement, grant.participant)
 
     def sent(self, access: Access, use: Use, version: str | None, first: int, whole: bool) -> None:
         """A use went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
@@ -204,7 +205,8 @@ class DataPlane:
         if grant.transfer in self._running or self._uses.may_go_on(grant.transfer):
             return
         used = self._uses.now(grant.agreement, grant.participant)
-        facts = Facts(self._clock.now(), grant.participant, grant.agreed, duties=DONE_HERE, uses=used.number)
+        facts = Facts(self._clock.now(), grant.participant, grant.agreed, uses=used.number)
+        facts = facts._replace(duties=self._performed(grant))
         if not grant.policy.possible(facts):
             decision = grant.policy.decide(facts._replace(last_use=used.last))
             known = tuple(r for r in decision.reasons if r.code != "fact-missing")
@@ -297,56 +299,8 @@ class DataPlane:
         self._forget(transfer)
         return tokens
 
-    def watch(self, process: Process) -> None:
-        """Note the moment at which the policy will end this transfer's access."""
-        agreement = rows.agreement(
-            self._db.read, Role.PROVIDER, process.details["agreement"], process.participant
-        )
-        if agreement is None or process.pid in self._watched:
-            return
-        policy = self._policies.of(agreement)
-        facts = self._known(agreement)
-        moment = policy.ends(facts)  # what was proved, told or counted is looked at with each request
-        if moment is not None:
-            self._watched[process.pid] = self._clock.call_at(moment, lambda: self._moment(process))
-
-    def _known(self, agreement: rows.Agreement) -> Facts:
-        """What is known now without a request, and without asking for proofs."""
-        return Facts(
-            self._clock.now(),
-            agreement.participant,
-            agreement.agreed,
-            phase="transfer",
-            target=agreement.dataset,
-            groups=self._groups(agreement.participant),
-            collections=_NOWHERE,
-        )
-
-    def _moment(self, process: Process) -> None:
-        """The policy may say something else from now on."""
-        self._watched.pop(process.pid, None)
-        agreement = rows.agreement(
-            self._db.read, Role.PROVIDER, process.details["agreement"], process.participant
-        )
-        if agreement is not None:
-            policy = self._policies.of(agreement)
-            facts = self._known(agreement)
-            if policy.possible(facts):
-                self.watch(process)
-                return
-            if self._presentations is not None:
-                facts = facts._replace(claims=self._presentations.of(agreement.participant))
-            decision = policy.decide(facts)
-            reason, reasons = " ".join(r.sentence(redacted=True) for r in decision.reasons), decision.reasons
-        else:
-            reason, reasons = "The agreement is no longer in force.", ()
-        self._sever(process.pid)
-        self._end(process.pid, reason, reasons)
-
     def cut(self, transfer: str) -> None:
         """End access at once: forget the tokens, cut what is being sent."""
-        if (handle := self._watched.pop(transfer, None)) is not None:
-            handle.cancel()
         self._sever(transfer)
         self._forget(transfer)
         self._uses.forget(transfer)

@@ -8,7 +8,7 @@ too old or seen before costs a few microseconds, no signature check and no reque
 
 import base64
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -100,6 +100,20 @@ class SelfIssued:
         claims = self_issued.claims(self.did, audience, self._clock(), jti, token=access)
         key = self._key()
         return await signed(key.signer, partial(jose.sign, _HEADER, claims, key))
+
+    async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        """A JWS of ours with these claims, for who keeps it; `typ` says what it is."""
+        key = self._key()
+        return await signed(key.signer, partial(jose.sign, {"typ": typ}, claims, key))
+
+    async def signed_by(self, did: str, token: str, typ: str) -> dict[str, Any]:
+        """The claims of a JWS that the participant `did` has signed. Raises Untrusted, as `authenticate`."""
+        jws = jose.parse(token, typ=typ)
+        kid = jws.header.get("kid")
+        if jws.header.get("typ") is None or not isinstance(kid, str | None):
+            raise Untrusted(f"the token's header needs the typ {typ}, and a kid that is a string")
+        await self._check_signature(jws, did, kid)
+        return jws.claims
 
     def renew_access(self) -> None:
         """What our access tokens open has changed: new ones from now on, so that peers look again."""

@@ -60,14 +60,16 @@ class Negotiation:
         catalog: Catalog,
         new_id: Callable[[], str],
         void: Callable[[str, str], None],
+        began: Callable[[], None],
         react: Reaction,
         awaited: Callable[[Process], None] = lambda _: None,
     ) -> None:
         self._awaited = awaited
         """Told of each process after a commit: some wait for this node's operator, until a moment."""
         self._participant, self._address, self._catalog, self._new_id = participant, address, catalog, new_id
-        self._void = void
-        """Ends the transfers under an agreement (id, participant) that is not in force any more."""
+        self._void, self._began = void, began
+        """Ends the transfers under an agreement (id, participant) that is not in force any more; the second
+        hears that there is an agreement in force."""
         self.react = react
 
     def take(self, tx: Transaction, process: Process, message: Message, now: float) -> Process:
@@ -231,8 +233,10 @@ class Negotiation:
             rows.forget_agreement(tx, process.role, agreement_id, process.participant)
 
     def settled(self, process: Process) -> None:
-        """A contract that came to nothing ends the transfers that were begun under it."""
+        """A contract that came to nothing ends the transfers that were begun under it; another begins."""
         self._awaited(process)
+        if process.state is State.FINALIZED or process.pending is Kind.FINALIZE:
+            self._began()
         agreement_id = process.details.get("agreement")
         if process.state is State.TERMINATED and process.role is Role.PROVIDER and agreement_id is not None:
             self._void(agreement_id, process.participant)

@@ -13,6 +13,7 @@ from typing import Any
 from connector.dsp.terms import Role, State, Subject
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.clock import Clock
+from connector.flows.duties import Duties
 from connector.flows.peers import Peers, reasons
 from connector.flows.transfer import DataAddress, Policies, Transfers
 from connector.jsonld import documents
@@ -43,9 +44,10 @@ class Pull:
         peers: Peers,
         transfers: Transfers,
         policies: Policies,
+        duties: Duties,
     ) -> None:
         self._db, self._clock, self._client = db, clock, client
-        self._peers, self._transfers, self._policies = peers, transfers, policies
+        self._peers, self._transfers, self._policies, self._duties = peers, transfers, policies, duties
         self._refreshing: dict[str, asyncio.Task[None]] = {}
 
     async def address(self, pid: str, refused: str | None = None) -> DataAddress:
@@ -62,6 +64,7 @@ class Pull:
         if process.state is State.TERMINATED:
             raise Denied(f"The transfer has been terminated: {process.reason or 'no reason was given'}")
         address = self._peers.data_address(pid)
+        await self._duties.used(process.role, process.details["agreement"], process.participant)
         ending = address.expires is not None and self._clock.now() >= address.expires - _EARLY
         if address.authorization != refused and not (ending and address.refresh_token):
             return address

@@ -1,7 +1,7 @@
 """Transfer processes: what their messages carry, when data may flow, and what an operator may do by hand."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from connector.errors import NotFound, RemoteProtocolError
 from connector.flows.decisions import entry, kept, refusal, with_told
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl.compile import Compiled, compile_policy
+from connector.odrl.duties import DONE_HERE
+from connector.odrl.facts import Performance
 from connector.odrl.model import parse
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import access, uses
@@ -181,11 +183,13 @@ def policy_reaction(
     policies: Policies,
     claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     groups: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+    performed: Callable[[Transaction, Role, str, str], Mapping[str, Performance]] = lambda *_: DONE_HERE,
 ) -> Reaction:
     """As provider: start what the agreement's policy allows now, end what it does not.
 
-    `claims` is what is known of a participant, `groups` those of partners that it is in. Uses that are used
-    up start nothing; a pause between uses does not stand in the way.
+    `claims` is what is known of a participant, `groups` those of partners that it is in, `performed` how the
+    duties of an agreement stand. Uses that are used up start nothing; a pause between uses does not stand in
+    the way.
     """
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
@@ -209,6 +213,7 @@ def policy_reaction(
             target=agreement.dataset,
             groups=groups(agreement.participant),
             collections=frozenset(),
+            duties=performed(tx, agreement.role, agreement.id, agreement.participant),
         )
         decision = policy.decide(facts)
         known = {"decisions": kept(process, entry(decision, facts, tree=policy))}

@@ -98,11 +98,28 @@ class Compiled:
 
         It is `facts.now` where that is so already. Facts that are missing count as if they might come.
         """
-        if not self.possible(facts):
+        return self.turn(facts) if self.possible(facts) else facts.now
+
+    def turn(self, facts: Facts) -> float | None:
+        """The next moment at which `possible` becomes another; None if time won't change it."""
+        if facts.action != self.action or self._fatal:
+            return None
+        turns = self._chances(facts).turns
+        place = bisect_right(turns, facts.now)
+        return turns[place] if place < len(turns) else None
+
+    def over(self, facts: Facts) -> float | None:
+        """The moment from which it is never `possible` again; None if there is none."""
+        if facts.action != self.action or self._fatal:
             return facts.now
-        line = self._line(facts, lambda held: held is True, lambda held: held is False)
-        place = bisect_right(line.turns, facts.now)
-        return line.turns[place] if place < len(line.turns) else None
+        line = self._chances(facts)
+        if line.truths[-1] is not False:
+            return None
+        return max(facts.now, line.turns[-1]) if line.turns else facts.now
+
+    def _chances(self, facts: Facts) -> Timeline:
+        """Whether it is possible, from now on."""
+        return self._line(facts, lambda held: held is True, lambda held: held is False)
 
     def _line(
         self, facts: Facts, bites: Callable[[Truth], bool], denied: Callable[[Truth], bool]

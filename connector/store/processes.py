@@ -9,6 +9,7 @@ import orjson
 
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Role, State, Subject
+from connector.store import courses
 
 _COLUMNS = (
     "pid, subject, role, participant, peer_pid, address, state, pending, accepted, steps, reason, details"
@@ -124,6 +125,19 @@ def transfers_under(connection: sqlite3.Connection, agreement_id: str, participa
     return [pid for (pid,) in rows]
 
 
+def open_transfers(
+    connection: sqlite3.Connection, role: Role, agreement_id: str, participant: str
+) -> list[str]:
+    """The transfers under an agreement that have not ended, also those that nobody has answered yet."""
+    rows = connection.execute(
+        "SELECT pid FROM processes WHERE json_extract(details, '$.agreement') = ? AND subject = 'transfer' "
+        "AND role = ? AND participant = ? "
+        "AND coalesce(state, '') NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED')",
+        (agreement_id, role, participant),
+    )
+    return [pid for (pid,) in rows]
+
+
 def counts(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     """How many processes are in which state, by subject."""
     answer: dict[str, dict[str, int]] = {"negotiation": {}, "transfer": {}}
@@ -168,9 +182,14 @@ def save(tx: sqlite3.Connection, value: Process, now: float, steps: Iterable[Ste
             now,
         ),
     )
+    remember(tx, value.pid, steps)
+
+
+def remember(tx: sqlite3.Connection, pid: str, steps: Iterable[Step]) -> None:
+    """Add to what has happened in a process."""
     tx.executemany(
         "INSERT INTO history (pid, at, direction, kind, state, note) VALUES (?,?,?,?,?,?)",
-        [(value.pid, s.at, s.direction, s.kind, s.state, s.note) for s in steps],
+        [(pid, s.at, s.direction, s.kind, s.state, s.note) for s in steps],
     )
 
 
@@ -266,14 +285,19 @@ def save_agreement(tx: sqlite3.Connection, value: Agreement) -> None:
             value.in_force,
         ),
     )
+    if value.in_force:
+        courses.begin(tx, value.role, value.id, value.participant)
 
 
 def bring_into_force(tx: sqlite3.Connection, role: Role, agreement_id: str, participant: str) -> None:
-    """The negotiation is FINALIZED: transfers may start."""
+    """The negotiation is FINALIZED: transfers may start, unless a side has retired the agreement already."""
     tx.execute(
-        "UPDATE agreements SET in_force = 1 WHERE role = ? AND id = ? AND participant = ?",
+        "UPDATE agreements SET in_force = 1 WHERE role = ?1 AND id = ?2 AND participant = ?3 AND NOT EXISTS "
+        "(SELECT 1 FROM courses WHERE role = ?1 AND agreement = ?2 AND participant = ?3 "
+        "AND state = 'retired')",
         (role, agreement_id, participant),
     )
+    courses.begin(tx, role, agreement_id, participant)
 
 
 def forget_agreement(tx: sqlite3.Connection, role: Role, agreement_id: str, participant: str) -> None:
@@ -293,6 +317,16 @@ def agreement(
         (role, agreement_id, participant),
     ).fetchone()
     return None if row is None else _agreement(row)
+
+
+def agreements_with_id(connection: sqlite3.Connection, agreement_id: str) -> list[Agreement]:
+    """Contracts with this id, as provider first: several only if several participants chose the same."""
+    rows = connection.execute(
+        "SELECT * FROM agreements WHERE role IN ('PROVIDER', 'CONSUMER') AND id = ? "
+        "ORDER BY role DESC LIMIT 10",
+        (agreement_id,),
+    )
+    return [_agreement(row) for row in rows]
 
 
 def agreements(

@@ -124,5 +124,40 @@ CREATE INDEX datasets_derived ON datasets (json_extract(source, '$.derived_from'
     WHERE json_extract(source, '$.derived_from') IS NOT NULL;
 """
 
-STEPS = (_FIRST, _CREDENTIALS, _USES, _DERIVED)
+_DUTIES = """
+-- How far each agreement that came into force has come. `next_moment` is when its terms turn next (0: to be
+-- worked out), `ends` when they allow nothing any more.
+CREATE TABLE courses (
+    role TEXT NOT NULL, agreement TEXT NOT NULL, participant TEXT NOT NULL, state TEXT NOT NULL,
+    next_moment REAL, ends REAL, ended REAL, retired_by TEXT, reason TEXT,
+    PRIMARY KEY (role, agreement, participant)
+) WITHOUT ROWID;
+CREATE INDEX courses_next ON courses (next_moment) WHERE next_moment IS NOT NULL;
+INSERT INTO courses (role, agreement, participant, state, next_moment)
+    SELECT role, id, participant, 'running', 0 FROM agreements WHERE in_force;
+CREATE INDEX processes_agreement ON processes (json_extract(details, '$.agreement'))
+    WHERE subject = 'transfer';
+
+-- Duties that are tracked. `ours` says that this node's operator owes them.
+CREATE TABLE duties (
+    id TEXT PRIMARY KEY, role TEXT NOT NULL, agreement TEXT NOT NULL, participant TEXT NOT NULL,
+    path TEXT NOT NULL, action TEXT NOT NULL, says TEXT NOT NULL, event TEXT NOT NULL, ours INTEGER NOT NULL,
+    state TEXT NOT NULL, event_at REAL, due REAL, next_moment REAL, evidence TEXT, history TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX duties_agreement ON duties (role, agreement, participant);
+CREATE INDEX duties_next ON duties (next_moment) WHERE next_moment IS NOT NULL;
+CREATE INDEX duties_open ON duties (due, id) WHERE state IN ('due', 'reminded', 'breached');
+
+-- What the two sides of an agreement have signed about it since. `next_moment` is when ours is tried next.
+CREATE TABLE statements (
+    participant TEXT NOT NULL, jti TEXT NOT NULL, direction TEXT NOT NULL, role TEXT NOT NULL,
+    agreement TEXT NOT NULL, kind TEXT NOT NULL, token TEXT NOT NULL, at REAL NOT NULL,
+    attempts INTEGER NOT NULL, next_moment REAL, told REAL, problem TEXT,
+    PRIMARY KEY (participant, jti)
+) WITHOUT ROWID;
+CREATE INDEX statements_agreement ON statements (agreement, participant);
+CREATE INDEX statements_next ON statements (next_moment) WHERE next_moment IS NOT NULL;
+"""
+
+STEPS = (_FIRST, _CREDENTIALS, _USES, _DERIVED, _DUTIES)
 VERSION = len(STEPS)

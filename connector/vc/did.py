@@ -22,6 +22,8 @@ CONTEXTS = [
     "https://w3id.org/security/suites/jws-2020/v1",
     "https://w3id.org/security/multikey/v1",
 ]
+STATEMENTS = "AgreementStatements"
+"""The service that takes signed statements about agreements, an extension: see `vc/statements.py`."""
 RELATIONSHIPS = ("authentication", "assertionMethod", "capabilityInvocation")
 _PURPOSES: Mapping[Kind, tuple[str, ...]] = {
     "P-256": RELATIONSHIPS,
@@ -121,6 +123,7 @@ def services(public_url: str, elsewhere: Mapping[str, str] | None = None) -> lis
         "CatalogService": f"{base}/dsp/catalog",
         "CredentialService": f"{base}/dcp/credential-service",
         "IssuerService": f"{base}/dcp/issuer-service",
+        STATEMENTS: f"{base}/agreements",
     }
     found = {**own, **(elsewhere or {})}
     return [Endpoint(_WORD.sub("-", kind).lower(), kind, endpoint) for kind, endpoint in found.items()]

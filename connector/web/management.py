@@ -18,6 +18,7 @@ from connector.flows.publish import Dataset
 from connector.node import Node
 from connector.web import (
     credentials,
+    duty_models,
     guard,
     management_answers,
     management_credentials,
@@ -25,6 +26,7 @@ from connector.web import (
     public,
     tokens,
 )
+from connector.web import management_agreements as agreements
 from connector.web import management_models as model
 from connector.web import management_node as about
 from connector.web import management_processes as processes
@@ -43,6 +45,7 @@ _MOVE: tuple[type[AnodeError], ...] = (NotFound, LocalProtocolError, RemoteProto
 _PID = {"pid": "Our identifier of the process."}
 _DATASET = {"id": "The dataset's id, percent-encoded."}
 _AGREEMENT = {"id": "The agreement's id, percent-encoded."}
+_DUTY = {"duty": "The duty's id in this node."}
 _DESCRIPTION = (
     "What an operator can ask of this node. Each request needs the management token: Authorization: Bearer …"
 )
@@ -275,13 +278,53 @@ ROUTES = [
     Route(
         "GET",
         "/agreements/{id:.+}",
-        processes.show_agreement,
+        agreements.show_agreement,
         "An agreement",
         "agreements",
-        response=model.Agreement,
+        response=duty_models.AgreementDetail,
         parameters=_AGREEMENT,
     ),
     *management_answers.ROUTES,
+    Route(
+        "POST",
+        "/agreements/{id:.+}/retirement",
+        agreements.retire_agreement,
+        "Retire an agreement",
+        "agreements",
+        request=duty_models.Retirement,
+        response=duty_models.AgreementDetail,
+        parameters=_AGREEMENT,
+        errors=(NotFound, LocalProtocolError, Unavailable),
+    ),
+    Route(
+        "GET",
+        "/duties",
+        agreements.list_duties,
+        "Duties of agreements",
+        "duties",
+        query=duty_models.DutiesQuery,
+        response=duty_models.DutyPage,
+    ),
+    Route(
+        "GET",
+        "/duties/{duty}",
+        agreements.show_duty,
+        "A duty",
+        "duties",
+        response=duty_models.Duty,
+        parameters=_DUTY,
+    ),
+    Route(
+        "POST",
+        "/duties/{duty}/fulfilment",
+        agreements.fulfil_duty,
+        "Say that a duty was done",
+        "duties",
+        request=duty_models.Fulfilment,
+        response=duty_models.Duty,
+        parameters=_DUTY,
+        errors=(NotFound, LocalProtocolError, Unavailable),
+    ),
     *management_credentials.ROUTES,
 ]
 

@@ -345,6 +345,17 @@ class CredentialCounts(Model):
     issued: int = Field(description="Issued by us, and not revoked.")
 
 
+class DutyToDo(Model):
+    """A duty that is due, or was not done in time."""
+
+    id: str
+    state: Literal["due", "reminded", "breached"]
+    ours: bool = Field(description="Whether this node's operator owes it.")
+    participant: str = Field(description="The other side.")
+    says: str = Field(description="The duty in plain English.")
+    due: datetime | None = Field(None, description="Until when.")
+
+
 class Status(Model):
     """How this node is."""
 
@@ -360,4 +371,6 @@ class Status(Model):
     negotiations: dict[str, int] = Field(description="How many are in which state.")
     transfers: dict[str, int] = Field(description="How many are in which state.")
     credentials: CredentialCounts
+    duties: dict[str, int] = Field(description="How many are in which state.")
+    to_do: list[DutyToDo] = Field(description="Duties that are due or breached, first due first; up to 100.")
     deliveries: list[Delivery] = Field(description="Messages on their way, next try first; at most 100.")

@@ -5,7 +5,7 @@ from connector.errors import NotFound
 from connector.flows.publish import Dataset, HttpSource
 from connector.node import Node
 from connector.store import catalog as catalog_rows
-from connector.store import issuance, wallet
+from connector.store import duties, issuance, wallet
 from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web.openapi import Call
@@ -37,6 +37,18 @@ async def status(node: Node, call: Call) -> model.Status:
             waiting=waiting,
             issued=issued,
         ),
+        duties=duties.counts(node.db.read),
+        to_do=[
+            model.DutyToDo(
+                id=duty.id,
+                state=duty.state,
+                ours=duty.ours,
+                participant=duty.participant,
+                says=duty.says,
+                due=None if duty.due is None else model.instant(duty.due),
+            )
+            for duty in duties.to_do(node.db.read, _OUTBOX_SHOWN)
+        ],
         deliveries=[model.Delivery.of(m) for m in rows.outbox(node.db.read, _OUTBOX_SHOWN)],
     )
 

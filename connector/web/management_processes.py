@@ -1,7 +1,7 @@
 """Management API: negotiations, transfers, agreements. Rendering only: what may happen, flows decide."""
 
 from connector.dsp.process import Process
-from connector.dsp.terms import Kind, Role, Subject
+from connector.dsp.terms import Kind, Subject
 from connector.errors import NotFound
 from connector.node import Node
 from connector.store import processes as rows
@@ -97,14 +97,6 @@ async def list_agreements(node: Node, call: Call) -> model.AgreementPage:
     return model.AgreementPage(
         agreements=agreements, next=agreements[-1].id if len(agreements) == call.query.limit else None
     )
-
-
-async def show_agreement(node: Node, call: Call) -> model.Agreement:
-    """An agreement with its ODRL document."""
-    found = rows.agreements(node.db.read, call.path["id"], "", 10)
-    if not found:
-        raise NotFound(f"There is no agreement {call.path['id']} in this node.")
-    return model.Agreement.of(min(found, key=lambda a: a.role is Role.PROVIDER))
 
 
 def _page(node: Node, subject: Subject, call: Call) -> model.ProcessPage:

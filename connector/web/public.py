@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from connector.errors import AnodeError, InvalidFile, NotFound, RemoteProtocolError
 from connector.node import Node
 from connector.vc import did as did_web
-from connector.web import data, dcp, dsp
+from connector.web import data, dcp, dsp, statements
 from connector.web.dsp import NODE
 from connector.web.rendering import json, render
 
@@ -50,7 +50,9 @@ def application(node: Node) -> web.Application:
     """The routes of a node as peers see them."""
     app = web.Application(client_max_size=node.limits.message_bytes)
     app[NODE] = node
-    app.add_routes([*dsp.routes(), *dcp.routes(), *data.routes(), web.get("/healthz", _health)])
+    app.add_routes(
+        [*dsp.routes(), *dcp.routes(), *data.routes(), *statements.routes(), web.get("/healthz", _health)]
+    )
     app.on_response_prepare.append(data.named)
     app.router.add_get("/status/{name}", _status_list)
     app.router.add_route("*", "/{anything:.*}", _elsewhere)

@@ -17,7 +17,17 @@ from connector import config as settings
 from connector.flows.clock import iso
 from connector.flows.pull import PURPOSE
 from connector.odrl.vocabulary import ANODE
-from tests.bench import catalog, claims, credentials, policy, seed, signing, storage, transfer_rate
+from tests.bench import (
+    catalog,
+    claims,
+    credentials,
+    deadlines,
+    policy,
+    seed,
+    signing,
+    storage,
+    transfer_rate,
+)
 from tests.bench.measure import (
     Work,
     cpu_seconds,
@@ -185,6 +195,7 @@ SECTIONS = (
     "claims",
     "signing",
     "policy",
+    "deadlines",
 )
 
 
@@ -223,6 +234,8 @@ async def main() -> None:
                 await signing.compare(folder, verdict)
             elif section == "policy":
                 policy.compare(verdict)
+            elif section == "deadlines":
+                await deadlines.compare(folder, verdict)
             else:
                 parser.error(f"no section {section!r}; there are {', '.join(SECTIONS)}")
 

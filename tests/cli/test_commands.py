@@ -22,6 +22,7 @@ publish
 negotiate
 fetch
 status
+why
 doctor
 catalog show
 catalog list
@@ -33,9 +34,15 @@ negotiation accept
 negotiation agree
 negotiation verify
 negotiation finalize
+negotiation approve
+negotiation reject
 negotiation terminate
 agreement list
 agreement show
+agreement retire
+duty list
+duty show
+duty fulfil
 transfer list
 transfer show
 transfer start
@@ -61,6 +68,7 @@ policy check
 policy explain
 policy test
 policy diff
+policy whatif
 policy import
 config check
 config show"""

@@ -157,20 +157,21 @@ def test_a_past_key_is_for_what_it_has_signed() -> None:
 
 
 def test_our_services() -> None:
-    """Where the endpoints of both protocols are, in the form of the standards' own examples."""
+    """Where endpoints are, in the form of the standards' own examples; and ours for statements."""
     document = did.document(DID, of(KEY), did.services("https://a.example/base/"))
     assert {service["type"]: service["serviceEndpoint"] for service in document["service"]} == {
         "DataService": "https://a.example/base/.well-known/dspace-version",
         "CatalogService": "https://a.example/base/dsp/catalog",
         "CredentialService": "https://a.example/base/dcp/credential-service",
         "IssuerService": "https://a.example/base/dcp/issuer-service",
+        "AgreementStatements": "https://a.example/base/agreements",
     }
     for service in document["service"]:
         assert set(service) == {"id", "type", "serviceEndpoint"}
         assert did.service_endpoint(document, service["type"]) == service["serviceEndpoint"]
     ids = [service["id"] for service in document["service"]]
     assert ids[0] == f"{DID}#data-service"
-    assert len(set(ids)) == 4
+    assert len(set(ids)) == 5
 
 
 def test_services_elsewhere() -> None:

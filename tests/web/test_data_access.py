@@ -241,7 +241,7 @@ async def test_a_policy_is_asked_for_each_request(node: Talk) -> None:
     """A token that worked a moment ago does not work when the policy says no, whatever is remembered."""
     limit = {"leftOperand": "dateTime", "operator": "lt", "rightOperand": iso(node.node.clock.now() + 1)}
     data = await pull(node, "inline", [{"action": "use", "constraint": [limit]}])
-    node.node.data._watched.pop(data.pid).cancel()  # so that nobody ends the transfer in time
+    node.node.moments.close()  # so that nobody ends the transfer in time
     assert (await data.read())[0] == 200
     async with asyncio.timeout(5):
         while (await data.read())[0] == 200:

@@ -1,0 +1,63 @@
+"""Management API: how agreements go on, and their duties. Rendering only: what may happen, flows decide."""
+
+from connector.errors import NotFound
+from connector.node import Node
+from connector.store import courses, processes
+from connector.store import duties as rows
+from connector.web import duty_models as model
+from connector.web.management_models import Agreement
+from connector.web.openapi import BadRequest, Call
+
+
+async def show_agreement(node: Node, call: Call) -> model.AgreementDetail:
+    """An agreement with its ODRL document, its next moment, its duties, and how it ended."""
+    return _agreement(node, call.path["id"])
+
+
+async def retire_agreement(node: Node, call: Call) -> model.AgreementDetail:
+    """End an agreement before its time: its transfers end with the reason, and the other side is told.
+
+    Again, it changes nothing.
+    """
+    await node.agreements.retire(call.path["id"], call.body.reason)
+    return _agreement(node, call.path["id"])
+
+
+async def list_duties(node: Node, call: Call) -> model.DutyPage:
+    """Duties that are tracked: this node's operator's, and those of others."""
+    query = call.query
+    found = rows.page(node.db.read, query.state, query.after, query.limit)
+    following = found[-1].id if len(found) == query.limit else None
+    return model.DutyPage(duties=[_duty(node, duty) for duty in found], next=following)
+
+
+async def show_duty(node: Node, call: Call) -> model.Duty:
+    """A duty with all that happened to it."""
+    return _duty(node, node.duties.find(call.path["duty"]))
+
+
+async def fulfil_duty(node: Node, call: Call) -> model.Duty:
+    """Say that a duty was done.
+
+    One of this node's operator: the evidence is signed, kept and told to the other side, if its connector
+    takes statements. One of the other side: it counts as done by this operator's own word.
+    """
+    if call.body.note is None and call.body.digest is None:
+        raise BadRequest("note: say what was done, or give the digest of a document that proves it.")
+    return _duty(node, await node.duties.fulfil(call.path["duty"], call.body.note, call.body.digest))
+
+
+def _duty(node: Node, duty: rows.Duty) -> model.Duty:
+    return model.Duty.of(duty, node.duties.told(duty))
+
+
+def _agreement(node: Node, agreement_id: str) -> model.AgreementDetail:
+    found = processes.agreements_with_id(node.db.read, agreement_id)
+    if not found:
+        raise NotFound(f"There is no agreement {agreement_id} in this node.")
+    agreement = found[0]
+    key = (agreement.role, agreement.id, agreement.participant)
+    owed = [_duty(node, duty) for duty in rows.of_agreement(node.db.read, *key)]
+    course = courses.find(node.db.read, *key)
+    told = node.agreements.told(agreement) if course is not None and course.retired_by else None
+    return model.AgreementDetail.with_course(Agreement.of(agreement), course, told, owed)
