@@ -22,6 +22,7 @@ publish
 negotiate
 fetch
 status
+why
 doctor
 catalog show
 catalog list
@@ -33,6 +34,8 @@ negotiation accept
 negotiation agree
 negotiation verify
 negotiation finalize
+negotiation approve
+negotiation reject
 negotiation terminate
 agreement list
 agreement show
@@ -61,6 +64,7 @@ policy check
 policy explain
 policy test
 policy diff
+policy whatif
 policy import
 config check
 config show"""
