@@ -151,7 +151,7 @@ async def test_a_revoked_credential_ends_running_transfers(tmp_path: Path, type_
 
 
 async def test_time_ends_a_transfer_whatever_was_proved(tmp_path: Path) -> None:
-    """A permission for holders of a credential and for a while ends by itself, and only the time is blamed."""
+    """A permission for holders of a credential and for a while ends by itself; only the time is blamed."""
     lease = {**POLICIES["recyclers"], "when": [{"credential": RECYCLER}, {"for": "1 hour"}]}
     async with space(tmp_path) as made:
         provider = await made.add("provider", policies={"recyclers": lease}, datasets=DATASETS[:1])

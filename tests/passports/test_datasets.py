@@ -121,7 +121,7 @@ def test_partners_in_the_offer_are_those_of_the_terms() -> None:
 
 
 def test_the_authority_gives_each_credential_that_is_asked_for() -> None:
-    """Every type in a policy of the operators is one of its file; a node takes that file; none is automatic."""
+    """Every type in an operator's policy is one of its file; a node takes that file; none is automatic."""
     issued = issuable.load(DATASPACE / ISSUER / "issuer.yaml")
     named = {MEMBER}
     for operator in OPERATORS:
