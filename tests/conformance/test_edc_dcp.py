@@ -170,4 +170,5 @@ async def test_anode_refuses_a_revoked_credential(world: World, tmp_path: Path) 
     ended = await world.eclipse.until_negotiation(negotiation, "TERMINATED")
     assert "revoked by its issuer" in str(ended.get("errorDetail"))
     await world.space.give(world.wallet, MEMBER)
+    node.node.presentations.forget()  # else the refusal is remembered for some seconds more
     await world.eclipse.catalog(seen_by(node))

@@ -277,5 +277,5 @@ async def test_our_own_document_over_the_network(client: Client, serve: Serve) -
     did = did_web.did_for(base)
     key = keys.generate(did)
     document = await DidResolver(client, "http", Clock()).resolve(did)
-    found = did_web.verification_key(document, did, key.kid)
+    found = methods.verification_key(document, did, key.kid)
     assert found == key.signer.public
