@@ -355,7 +355,7 @@ class DataPlane:
             self._sever(transfer)
             return
         for one in under_way:
-            facts = one.facts._replace(now=self._clock.now(), claims=claims)
+            facts = one.facts._replace(now=self._clock.now(), claims=claims, duties=self._performed(grant))
             if "groups" in grant.policy.needs:
                 facts = facts._replace(groups=self._groups(grant.participant))
             decision = grant.policy.decide(facts)

@@ -435,3 +435,23 @@ async def drained(node: Node) -> None:
     """Until the node has no work of its own."""
     while node.tasks.running:
         await asyncio.wait(node.tasks.running)
+
+
+@under("trade", ["review"], indirect=True)
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_download_is_looked_at_with_duties_as_they_stand(trade: Trade, done: bool) -> None:
+    """What was done while bytes flow counts when they are looked at after its last moment; what was not, ends
+    them."""
+    pid = await trade.transfer()
+    data = trade.provider.node.data
+    access = await data.open((await trade.consumer.node.pull.address(pid)).authorization, {})
+    stopped: list[str] = []
+    with data.running(access, lambda: stopped.append(pid)):
+        if done:
+            await trade.consumer.node.duties.fulfil(trade.ours.id, "reviewed", None)
+            await trade.quiet()
+        trade.provider.node.moments.close()  # so that only the look decides
+        trade.clock.ahead += 3 * DAY
+        data.reconsider()
+        await trade.quiet()
+    assert bool(stopped) is not done
