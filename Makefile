@@ -20,7 +20,7 @@ serve: ## a node from ./anode.yaml (make one: .venv/bin/anode init)
 	@$(call ready,requirements.txt)$(BIN)/anode serve
 
 test: ## the tests
-	@$(call ready,requirements-dev.txt)$(PYTEST)
+	@$(call ready,requirements-dev.txt)$(PYTEST) -n auto
 
 slow: ## the tests that take long: crashes, large data, the wheel
 	@$(call ready,requirements-dev.txt)$(PYTEST) -m slow
