@@ -20,9 +20,20 @@ from connector.odrl.model import (
     to_document,
 )
 from connector.odrl.operands import OPERANDS
-from connector.odrl.vocabulary import ACTIONS, EVENT, ODRL, RECIPIENT, action_name, iri
+from connector.odrl.vocabulary import (
+    ACTIONS,
+    ATTRIBUTE,
+    EVENT,
+    GROUP_SIZE,
+    ODRL,
+    RECIPIENT,
+    action_name,
+    iri,
+)
 
 _OPERATORS = frozenset(ODRL + name for name in OPERATORS)
+_OF_DUTIES = frozenset((EVENT, RECIPIENT, ATTRIBUTE, GROUP_SIZE))
+"""Operands that only duties have."""
 
 
 def document(policy: Policy) -> dict[str, Any]:
@@ -84,7 +95,7 @@ def _action(full: str) -> bool:
 
 
 def _operand(full: str) -> bool:
-    return iri(full) in OPERANDS or full in (EVENT, RECIPIENT)
+    return iri(full) in OPERANDS or full in _OF_DUTIES
 
 
 def _operator(full: str) -> bool:
