@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector.dsp.terms import Role
-from connector.errors import Denied, NotFound, Unavailable, Untrusted
+from connector.errors import AnodeError, Denied, NotFound, Unavailable, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
@@ -27,6 +27,7 @@ from connector.flows.uses import Asked, Counter, Use, counted
 from connector.flows.views import Views
 from connector.odrl.compile import Compiled, Reason
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
+from connector.odrl.projection import Projection
 from connector.store import access
 from connector.store import processes as rows
 from connector.store.access import digest_of
@@ -56,12 +57,14 @@ class Grant:
 
 
 class Access(NamedTuple):
-    """A request that was granted: what is served, and the facts by which. `use` is there where uses count."""
+    """A request that was granted: what is served, and the facts by which. `use` is there where uses count,
+    `view` where the policy changes the data."""
 
     grant: Grant
     source: Source
     facts: Facts
     use: Use | None = None
+    view: Projection | None = None
 
 
 ASKED = Asked()
@@ -124,6 +127,7 @@ class DataPlane:
                 self._refused(grant, denied, about)
                 self._stop(grant, str(denied))
                 raise
+            now = self._clock.now()  # others may have been waited for
         use = None
         if grant.policy.needs:
             if grant.counts:
@@ -162,10 +166,14 @@ class DataPlane:
             raise Denied(*public, details=tuple(r.redacted().document() for r in decision.reasons))
         if asked.reads:
             await self._duties.used(Role.PROVIDER, grant.agreement, grant.participant)
+        if self._grants.get(token) is not grant:  # whatever ends access ends this too, if it came in between
+            ended = Untrusted("This token was made void a moment ago.")
+            self._refused(grant, ended, about)
+            raise ended
         self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
-        return Access(grant, source, facts, use)
+        return Access(grant, source, facts, use, decision.view)
 
-    def _refused(self, grant: Grant, error: Denied | NotFound, about: dict[str, Any]) -> None:
+    def _refused(self, grant: Grant, error: AnodeError, about: dict[str, Any]) -> None:
         self._audit.write(grant.line, {"permitted": False, "reasons": list(error.reasons), **about})
 
     async def _proved(self, grant: Grant) -> Claims:
@@ -316,8 +324,7 @@ class DataPlane:
         transfer = access.grant.transfer
         stops = self._running.setdefault(transfer, {})
         stops[stop] = access
-        if transfer not in self._looks:
-            self._look_again(access.grant)
+        self._look_again(access.grant)
         try:
             yield
         finally:
@@ -328,24 +335,31 @@ class DataPlane:
                     handle.cancel()
 
     def _look_again(self, grant: Grant) -> None:
-        """While bytes flow, what was proved is looked at again when a status list, or a credential, ends."""
-        if not self._proofs_matter(grant):
+        """While bytes flow, look again when the policy's answer to one of their requests turns, and when a
+        status list, or a credential, ends."""
+        under_way = self._running.get(grant.transfer, {}).values()
+        moments = [m for one in under_way if (m := grant.policy.next_change(one.facts)) is not None]
+        if self._proofs_matter(grant):
+            assert self._presentations is not None  # noqa: S101  # just asked
+            good = self._presentations.good_until(grant.participant)
+            moments.append(max(good, self._clock.now() + _LOOK_AGAIN))
+        if (handle := self._looks.pop(grant.transfer, None)) is not None:
+            handle.cancel()
+        if not moments:
             return
-        assert self._presentations is not None  # noqa: S101  # just asked
-        when = max(self._presentations.good_until(grant.participant), self._clock.now() + _LOOK_AGAIN)
 
         def look() -> None:
             if self._looks.pop(grant.transfer, None) is not None:
                 self._tasks.run(self._look(grant.transfer))
 
-        self._looks[grant.transfer] = self._clock.call_at(when, look)
+        self._looks[grant.transfer] = self._clock.call_at(min(moments), look)
 
     async def _look(self, transfer: str) -> None:
         """Decide anew about each response that is being sent, with what its request said."""
-        under_way = list(self._running.get(transfer, {}).values())
+        under_way = self._running.get(transfer, {})
         if not under_way:
             return
-        grant = under_way[0].grant
+        grant = next(iter(under_way.values())).grant
         try:
             claims = await self._proved(grant) if self._proofs_matter(grant) else NO_CLAIMS
         except Denied as denied:
@@ -354,7 +368,7 @@ class DataPlane:
         except Unavailable:  # a list can't be had: nothing flows on doubt, but the transfer may go on later
             self._sever(transfer)
             return
-        for one in under_way:
+        for stop, one in list(under_way.items()):
             facts = one.facts._replace(now=self._clock.now(), claims=claims, duties=self._performed(grant))
             if "groups" in grant.policy.needs:
                 facts = facts._replace(groups=self._groups(grant.participant))
@@ -363,7 +377,12 @@ class DataPlane:
                 reason = " ".join(r.sentence(redacted=True) for r in decision.reasons)
                 self._stop(grant, reason, decision.reasons)
                 return
-        if transfer in self._running and transfer not in self._looks:
+            if decision.view != one.view:  # what may still be had is not what is being sent
+                self._sever(transfer)
+                return
+            if stop in under_way:
+                under_way[stop] = one._replace(facts=facts)
+        if transfer in self._running:
             self._look_again(grant)
 
     def _sever(self, transfer: str) -> None:
