@@ -22,6 +22,7 @@ from connector.odrl import canonical
 from connector.odrl.authoring import POINT, Authored
 from connector.odrl.compile import Compiled, compile_policy
 from connector.odrl.contexts import contexts_of
+from connector.odrl.decision import Reason
 from connector.odrl.model import Policy, to_document
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.store import catalog as rows
@@ -251,6 +252,14 @@ class Catalog:
         if reasons:
             _log.warning("%s is not offered under %s: %s", dataset_id, terms.id, reasons[0].text)
         return bool(reasons)
+
+    def beyond_agreed(
+        self, tx: Transaction, dataset_id: str, policy: Policy, now: float
+    ) -> tuple[Reason, ...]:
+        """What of a policy goes beyond the agreement that a dataset is derived from, if it is from one."""
+        stored = rows.dataset(tx, dataset_id)
+        agreement = None if stored is None else stored.source.get("derived_from")
+        return () if agreement is None else in_the_way(tx, agreement, policy, now)
 
     def _visible(self, participant: str) -> list[str]:
         now, claims = self._clock.now(), self.claims(participant)

@@ -74,6 +74,8 @@ class _Judge:
         facts = Facts(now, process.participant, now, claims=claims, phase="negotiation", target=dataset)
         facts = facts._replace(groups=self._catalog.groups(process.participant), collections=frozenset())
         if process.details.get("by_hand") == digest and self._catalog.has(tx, dataset):
+            if beyond_agreed := self._catalog.beyond_agreed(tx, dataset, asked, now):
+                return refusal(beyond_agreed)  # our operator can't pass on more than we were given either
             return self._decided(process, compiled_for(asked).decide(facts), facts, asked, None)
         try:
             offers = self._catalog.offers(tx, process.participant, dataset, now)

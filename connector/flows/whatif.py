@@ -15,6 +15,7 @@ from connector.dsp.terms import Role, Subject
 from connector.flows.audit import Audit
 from connector.flows.clock import iso
 from connector.flows.decisions import facts_of
+from connector.flows.duties import tracked
 from connector.odrl import moments
 from connector.odrl.authoring import Authored
 from connector.odrl.compile import Compiled, compile_policy
@@ -188,8 +189,8 @@ def _again(one: Past, contract: Compiled, access: Compiled) -> Turn | None:
 
 
 def _blind(*policies: Compiled) -> bool:
-    """Whether a decision looks at what is not kept."""
-    return any(
+    """Whether a decision looks at what is not kept: contents of credentials, groups, how duties stood."""
+    return any("groups" in policy.needs or any(tracked(policy)) for policy in policies) or any(
         node.constraint is not None and iri(node.constraint.left_operand) in _NOT_KEPT
         for policy in policies
         for rule in policy.rules

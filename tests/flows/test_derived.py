@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.dsp.terms import Role
+from connector.dsp.terms import Kind, Role
 from connector.errors import InvalidFile, NotFound
 from connector.flows.catalog import query
 from connector.flows.publish import Dataset
@@ -91,3 +91,22 @@ async def test_an_offer_ends_before_the_agreement_does(tmp_path: Path) -> None:
         await space.settle(DAY)
         ends = [rows.process(third.db.read, process.pid) for process in (first, late)]
         assert [process and process.state for process in ends] == ["FINALIZED", "TERMINATED"]
+
+
+async def test_nor_can_an_operator_pass_on_more_by_hand(tmp_path: Path) -> None:
+    """An offer made by hand that goes beyond what was agreed comes to nothing when it is accepted."""
+    async with agreed(tmp_path) as (space, agreement):
+        _, second, third = space.nodes
+        await second.publisher.publish(derived(agreement, "short"))
+        terms = second.catalog.terms["long"].document("urn:x:derived")
+        offered = await second.negotiations.offer(third.participant, third.address, terms)
+        await space.settle(1.0)
+        (theirs,) = third.db.read.execute(
+            "SELECT pid FROM processes WHERE peer_pid = ?", (offered.pid,)
+        ).fetchone()
+        await third.negotiations.move(theirs, Kind.ACCEPT)
+        await space.settle(1.0)
+        ended = rows.process(second.db.read, offered.pid)
+        assert ended is not None
+        assert ended.state == "TERMINATED"
+        assert "go beyond" in str(ended.reason)
