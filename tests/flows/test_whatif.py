@@ -25,6 +25,6 @@ GROUP = {"leftOperand": "BusinessPartnerGroup", "operator": "isAnyOf", "rightOpe
     ],
 )
 def test_what_depends_on_what_was_not_kept_is_not_known(rule: dict[str, Any], blind: bool) -> None:
-    """How duties stood, and in which groups a partner was, is in no audit line: such turns are not claimed."""
+    """How duties stood, and in which groups a partner was, is in no audit line: no turn is claimed for it."""
     policy = compile_policy(parse({"@id": "urn:x:p", "@type": "Offer", "permission": [rule]}))
     assert _blind(policy) is blind
