@@ -11,6 +11,7 @@ import pytest
 
 from connector.errors import NotFound, Unavailable
 from connector.store.database import Database, Transaction
+from connector.store.schema import STEPS, VERSION
 
 
 @pytest.fixture
@@ -174,3 +175,22 @@ def test_another_version_is_not_touched(tmp_path: Path) -> None:
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(Unavailable, match="version 99"):
         Database(tmp_path / "anode.sqlite")
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+async def test_a_store_of_an_earlier_version_is_brought_up(tmp_path: Path, version: int) -> None:
+    """Whatever version wrote a store, what is in it is still there, and it has the tables of today."""
+    path = tmp_path / "anode.sqlite"
+    older = sqlite3.connect(path)
+    older.executescript("".join(STEPS[:version]) + f"PRAGMA user_version = {version};")
+    older.execute("INSERT INTO agreements VALUES ('PROVIDER','a','did:web:x','d','{}','h',1.0,'n',1)")
+    older.commit()
+    older.close()
+    db, fresh = Database(path), Database(":memory:")
+    tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
+    assert db.read.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert db.read.execute(tables).fetchall() == fresh._writer.execute(tables).fetchall()
+    assert db.read.execute("SELECT id FROM agreements").fetchall() == [("a",)]
+    assert db.read.execute("SELECT agreement, state FROM courses").fetchall() == [("a", "running")]
+    await db.close()
+    await fresh.close()
