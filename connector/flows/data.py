@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from connector.dsp.terms import Role
-from connector.errors import AnodeError, Denied, NotFound, Unavailable, Untrusted
+from connector.errors import AnodeError, Denied, Unavailable, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
@@ -123,9 +123,10 @@ class DataPlane:
         if self._proofs_matter(grant):
             try:
                 claims = await self._proved(grant)
-            except Denied as denied:
-                self._refused(grant, denied, about)
-                self._stop(grant, str(denied))
+            except AnodeError as refused:
+                self._refused(grant, refused, about)
+                if isinstance(refused, Denied):  # else it can't be told now, and may go on later
+                    self._stop(grant, str(refused))
                 raise
             now = self._clock.now()  # others may have been waited for
         use = None
@@ -144,13 +145,15 @@ class DataPlane:
                     source = await self._views.of(
                         grant.dataset, source, grant.agreement, grant.participant, decision.view
                     )
-            except (Denied, NotFound) as refused:
+                if use is not None and use.goes_on is None and asked.reads:
+                    decision, before = await self._uses.count(
+                        grant.policy, grant.agreement, facts, decision.view
+                    )
+                    use = Use(before)
+                    facts = facts._replace(uses=before.number, last_use=before.last)
+            except AnodeError as refused:
                 self._refused(grant, refused, about)
                 raise
-            if use is not None and use.goes_on is None and asked.reads:
-                decision, before = await self._uses.count(grant.policy, grant.agreement, facts, decision.view)
-                use = Use(before)
-                facts = facts._replace(uses=before.number, last_use=before.last)
         if not decision.permitted:
             reasons = [r.sentence(redacted=False) for r in decision.reasons]
             codes = [r.code for r in decision.reasons]

@@ -10,6 +10,7 @@ import pytest
 from connector.dcp.trust import Trust
 from connector.errors import Denied
 from connector.flows.transfer import DataAddress
+from tests.flows.away import Away
 from tests.nodes import Running, until
 from tests.space import MEMBER, RECYCLER, Space, settled, space
 
@@ -270,3 +271,20 @@ async def test_downloads_are_looked_at_now_and_then(tmp_path: Path, monkeypatch:
             for _ in range(500):
                 await asyncio.sleep(0)
         assert len(looks) <= 1
+
+
+async def test_what_can_not_be_told_now_is_refused_and_written_down(tmp_path: Path) -> None:
+    """While its issuer can't be reached, data under a credential is answered 503, which the audit log has."""
+    network = Away()
+    async with space(tmp_path) as made:
+        provider = await made.add("provider", {"transport": network}, **OFFER)
+        recycler = await made.add("recycler")
+        await made.give(recycler, RECYCLER)
+        done = await negotiate(recycler, provider)
+        address = await transfer(recycler, done.details["agreement"])
+        assert (await read(address))[0] == 200
+        made.clock.ahead, network.away = 301, True
+        assert (await read(address))[0] == 503
+        written = provider.node.audit.tail(1)[0]
+        assert not written["permitted"]
+        assert "nobody answers" in str(written["reasons"])
