@@ -93,13 +93,6 @@ class Compiled:
         place = bisect_right(line.turns, facts.now)
         return line.turns[place] if place < len(line.turns) else None
 
-    def ends(self, facts: Facts) -> float | None:
-        """The first moment from which the answer is no, whatever else is proved or told; None if it never is.
-
-        It is `facts.now` where that is so already. Facts that are missing count as if they might come.
-        """
-        return self.turn(facts) if self.possible(facts) else facts.now
-
     def turn(self, facts: Facts) -> float | None:
         """The next moment at which `possible` becomes another; None if time won't change it."""
         if facts.action != self.action or self._fatal:

@@ -5,14 +5,11 @@ from aiohttp import web
 from connector import __version__
 from connector.errors import (
     AnodeError,
-    Denied,
-    EgressDenied,
     InvalidFile,
     LocalProtocolError,
     NotFound,
     RemoteProtocolError,
     Unavailable,
-    Untrusted,
 )
 from connector.flows.publish import Dataset
 from connector.node import Node
@@ -31,16 +28,8 @@ from connector.web import management_models as model
 from connector.web import management_node as about
 from connector.web import management_processes as processes
 from connector.web import management_streams as streams
-from connector.web.openapi import Route, document
+from connector.web.openapi import PEER, Route, document
 
-_PEER: tuple[type[AnodeError], ...] = (
-    Denied,
-    NotFound,
-    RemoteProtocolError,
-    Untrusted,
-    EgressDenied,
-    Unavailable,
-)
 _MOVE: tuple[type[AnodeError], ...] = (NotFound, LocalProtocolError, RemoteProtocolError, Unavailable)
 _PID = {"pid": "Our identifier of the process."}
 _DATASET = {"id": "The dataset's id, percent-encoded."}
@@ -133,7 +122,7 @@ ROUTES = [
         "peers",
         query=model.PeerQuery,
         response=model.Peer,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "POST",
@@ -143,7 +132,7 @@ ROUTES = [
         "peers",
         request=model.PeerCatalogRequest,
         response=model.PeerCatalog,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "GET",
@@ -153,7 +142,7 @@ ROUTES = [
         "peers",
         query=model.PeerDatasetQuery,
         response=model.PeerDataset,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "GET",
@@ -173,7 +162,7 @@ ROUTES = [
         request=model.NegotiationRequest,
         response=model.ProcessDetail,
         status=201,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "POST",
@@ -184,7 +173,7 @@ ROUTES = [
         request=model.NegotiationOffer,
         response=model.ProcessDetail,
         status=201,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "GET",
@@ -254,7 +243,7 @@ ROUTES = [
         "transfers",
         media_type="*/*",
         parameters=_PID,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "GET",
@@ -264,7 +253,7 @@ ROUTES = [
         "transfers",
         response=model.DataAddress,
         parameters=_PID,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "GET",

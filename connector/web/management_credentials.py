@@ -2,7 +2,6 @@
 
 from connector.errors import (
     AnodeError,
-    Denied,
     EgressDenied,
     LocalProtocolError,
     NotFound,
@@ -15,18 +14,10 @@ from connector.flows.report import Examiner
 from connector.flows.wallet import Wallet
 from connector.node import Node
 from connector.web import credential_models as model
-from connector.web.openapi import BadRequest, Call, Route
+from connector.web.openapi import PEER, BadRequest, Call, Route
 
 _PATIENCE = 10.0
 """Seconds that an answer waits for the holder to take what was issued."""
-_PEER: tuple[type[AnodeError], ...] = (
-    Denied,
-    NotFound,
-    RemoteProtocolError,
-    Untrusted,
-    EgressDenied,
-    Unavailable,
-)
 _DECISION: tuple[type[AnodeError], ...] = (NotFound, LocalProtocolError, Unavailable)
 _ID = {"id": "The credential's id, percent-encoded."}
 _REQUEST = {"pid": "Our identifier of the request, or of the offer."}
@@ -197,7 +188,7 @@ ROUTES = [
         _HOLDING,
         query=model.IssuerQuery,
         response=model.IssuerMetadata,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "GET",
@@ -217,7 +208,7 @@ ROUTES = [
         request=model.CredentialRequest,
         response=model.RequestEntry,
         status=201,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "POST",
@@ -227,7 +218,7 @@ ROUTES = [
         _HOLDING,
         response=model.RequestEntry,
         parameters=_REQUEST,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "POST",
@@ -237,7 +228,7 @@ ROUTES = [
         _HOLDING,
         response=model.RequestEntry,
         parameters=_REQUEST,
-        errors=_PEER,
+        errors=PEER,
     ),
     Route(
         "GET",

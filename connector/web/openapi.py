@@ -48,6 +48,15 @@ STATUS: Mapping[type[AnodeError], int] = {
     Unavailable: 503,
     AnodeError: 500,
 }
+PEER: tuple[type[AnodeError], ...] = (
+    Denied,
+    NotFound,
+    RemoteProtocolError,
+    Untrusted,
+    EgressDenied,
+    Unavailable,
+)
+"""What can go wrong where a route speaks to a peer."""
 _MEANING = {
     400: "The request is malformed; `reasons` name the fields.",
     401: "The token is missing or wrong.",

@@ -48,7 +48,7 @@ def test_between_now_and_the_next_change_nothing_changes(document, facts):
 def test_it_ends_when_nothing_can_help_any_more(document, facts):
     """Up to its end the answer may be yes once facts are known, and at its end it can not be any more."""
     compiled = compile_policy(parse(document), facts.action)
-    end = compiled.ends(facts)
+    end = compiled.turn(facts) if compiled.possible(facts) else facts.now
     for later in (facts.now + step / 4 for step in range(80)):
         if end is None or later < end:
             assert compiled.possible(facts._replace(now=later))
