@@ -253,6 +253,7 @@ class Node:
         await self.upstream.close()
         await self.credentials.workers.close()
         await self.verifier.close()
+        await self.data.close()
         await self.db.close()
         self.audit.close()
         if self.keys is not None:

@@ -1,7 +1,8 @@
 """A node with data, and transfers of it as their consumer has them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,18 @@ async def upstream(handler: Callable[[web.Request], Awaitable[web.StreamResponse
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+@contextmanager
+def full_disk(node: Talk) -> Iterator[None]:
+    """Below the audit log, there is no room."""
+    log = node.node.audit._file
+    full, kept = os.open("/dev/full", os.O_WRONLY), os.dup(log)
+    os.dup2(full, log)
+    os.close(full)
+    yield
+    os.dup2(kept, log)
+    os.close(kept)
 
 
 @asynccontextmanager

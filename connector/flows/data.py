@@ -6,8 +6,8 @@ dictionary look-up, the policy and a line in the audit log. Whatever ends access
 and then cuts the connections that are still sending. When time ends it, `flows/agreements.py` knows.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from connector.flows.transfer import Policies
 from connector.flows.uses import Asked, Counter, Use, counted
 from connector.flows.views import Views
 from connector.odrl.compile import Compiled, Reason
+from connector.odrl.decision import Decision
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.odrl.projection import Projection
 from connector.store import access
@@ -57,14 +58,15 @@ class Grant:
 
 
 class Access(NamedTuple):
-    """A request that was granted: what is served, and the facts by which. `use` is there where uses count,
-    `view` where the policy changes the data."""
+    """A request that was granted: what is served, and the facts by which. `use` is there where uses count
+    (`counted`: it is a new one), `view` where the policy changes the data."""
 
     grant: Grant
     source: Source
     facts: Facts
     use: Use | None = None
     view: Projection | None = None
+    counted: bool = False
 
 
 ASKED = Asked()
@@ -130,14 +132,11 @@ class DataPlane:
                 raise
             now = self._clock.now()  # others may have been waited for
         use = None
-        if grant.policy.needs:
-            if grant.counts:
-                use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
-            facts = self._told(grant, now, claims, asked, use)
-        else:
-            facts = Facts(now, grant.participant, grant.agreed, claims=claims)
-            facts = facts._replace(duties=self._performed(grant))
+        if grant.counts:
+            use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
+        facts = self._facts(grant, now, claims, asked, use)
         decision = grant.policy.decide(facts)
+        counts = use is not None and use.goes_on is None and asked.reads
         if decision.permitted:
             try:
                 source = self._sources.of(grant.dataset)
@@ -145,48 +144,64 @@ class DataPlane:
                     source = await self._views.of(
                         grant.dataset, source, grant.agreement, grant.participant, decision.view
                     )
-                if use is not None and use.goes_on is None and asked.reads:
-                    decision, before = await self._uses.count(
-                        grant.policy, grant.agreement, facts, decision.view
-                    )
+                if counts:
+                    decision, before = await self._uses.count(grant.policy, grant.agreement, facts, decision)
                     use = Use(before)
                     facts = facts._replace(uses=before.number, last_use=before.last)
             except AnodeError as refused:
                 self._refused(grant, refused, about)
                 raise
         if not decision.permitted:
-            reasons = [r.sentence(redacted=False) for r in decision.reasons]
-            codes = [r.code for r in decision.reasons]
-            known = {"permitted": False, "reasons": reasons, "codes": codes, **said_in(facts), **about}
-            self._audit.write(grant.line, known)
-            public = [r.sentence(redacted=True) for r in decision.reasons]
-            lasting = facts._replace(purpose=None, uses=None, last_use=None)
-            # Time ends transfers at its moments; a revocation has none.
-            if grant.policy.credentials and not grant.policy.possible(lasting):
-                self._stop(grant, " ".join(public), decision.reasons)
-            elif use is not None:
-                self._end_if_used_up(grant)
-            raise Denied(*public, details=tuple(r.redacted().document() for r in decision.reasons))
-        if asked.reads:
-            await self._duties.used(Role.PROVIDER, grant.agreement, grant.participant)
-        if self._grants.get(token) is not grant:  # whatever ends access ends this too, if it came in between
-            ended = Untrusted("This token was made void a moment ago.")
-            self._refused(grant, ended, about)
-            raise ended
-        self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
-        return Access(grant, source, facts, use, decision.view)
+            raise self._denied(grant, decision, facts, about)
+        access = Access(grant, source, facts, use, decision.view, counts)
+        try:
+            if asked.reads:
+                await self._duties.used(Role.PROVIDER, grant.agreement, grant.participant)
+            if self._grants.get(token) is not grant:  # what ends access ends this too, if it came in between
+                raise Untrusted("This token was made void a moment ago.")
+            self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
+        except AnodeError as refused:
+            self.withheld(access, refused.reasons, about)
+            raise
+        return access
 
-    def _refused(self, grant: Grant, error: AnodeError, about: dict[str, Any]) -> None:
-        self._audit.write(grant.line, {"permitted": False, "reasons": list(error.reasons), **about})
+    def withheld(self, access: Access, reasons: Sequence[str], about: Mapping[str, Any]) -> None:
+        """What was granted is not served after all: that is no use, and a line of its own says why."""
+        grant, use = access.grant, access.use
+        if use is not None and access.counted:
+            self._uses.take_back(grant.agreement, grant.participant, use.before)
+        elif use is not None:
+            self._uses.put_back(grant.transfer, use)
+        with suppress(Unavailable):  # nothing is served, so nothing is served unseen
+            self._audit.write(grant.line, {"permitted": False, "reasons": [*reasons], **about})
+
+    def _refused(self, grant: Grant, error: AnodeError, about: Mapping[str, Any]) -> None:
+        self._audit.write(grant.line, {"permitted": False, "reasons": [*error.reasons], **about})
+
+    def _denied(self, grant: Grant, decision: Decision, facts: Facts, about: Mapping[str, Any]) -> Denied:
+        """Write a no down, and end the transfer if it will never be a yes again."""
+        reasons = [r.sentence(redacted=False) for r in decision.reasons]
+        codes = [r.code for r in decision.reasons]
+        known = {"permitted": False, "reasons": reasons, "codes": codes, **said_in(facts), **about}
+        self._audit.write(grant.line, known)
+        public = [r.sentence(redacted=True) for r in decision.reasons]
+        lasting = facts._replace(purpose=None, uses=None, last_use=None)
+        # Time ends transfers at its moments; a revocation has none.
+        if grant.policy.credentials and not grant.policy.possible(lasting):
+            self._stop(grant, " ".join(public), decision.reasons)
+        elif grant.counts:
+            self._end_if_used_up(grant)
+        return Denied(*public, details=tuple(r.redacted().document() for r in decision.reasons))
 
     async def _proved(self, grant: Grant) -> Claims:
         """What the participant has proved. Raises Denied: a credential that all need is gone."""
         assert self._presentations is not None  # noqa: S101  # whoever asks has seen that it matters
         return await self._presentations.current(grant.participant, grant.policy.credentials)
 
-    def _told(self, grant: Grant, now: float, claims: Claims, asked: Asked, use: Use | None) -> Facts:
-        """The facts with what the policy needs of the request, of earlier ones, and of the settings."""
-        before = None if use is None else use.before
+    def _facts(self, grant: Grant, now: float, claims: Claims, asked: Asked, use: Use | None) -> Facts:
+        """The facts, with what the policy needs of the request, of earlier ones, and of the settings."""
+        number, last = (None, None) if use is None else (use.before.number, use.before.last)
+        groups = self._groups(grant.participant) if "groups" in grant.policy.needs else None
         return Facts(
             now,
             grant.participant,
@@ -195,10 +210,10 @@ class DataPlane:
             claims,
             "request",
             asked.purpose,
-            None if before is None else before.number,
-            None if before is None else before.last,
+            number,
+            last,
             grant.dataset,
-            self._groups(grant.participant) if "groups" in grant.policy.needs else None,
+            groups,
             _NOWHERE,
             self._performed(grant),
         )
@@ -309,6 +324,10 @@ class DataPlane:
         transfer, tokens = await self._db.write(step)
         self._forget(transfer)
         return tokens
+
+    async def close(self) -> None:
+        """Keep the true numbers of uses."""
+        await self._uses.close()
 
     def cut(self, transfer: str) -> None:
         """End access at once: forget the tokens, cut what is being sent."""

@@ -2,16 +2,23 @@
 
 import math
 import sqlite3
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Uses:
+class Uses(NamedTuple):
     """Uses of an agreement: how many, and when the first and the last were (epoch seconds)."""
 
     number: int = 0
     first: float = math.inf
     last: float = -math.inf
+
+    def one_more(self, now: float) -> "Uses":
+        """With a use now. A clock that was set back does not make the last use earlier."""
+        return Uses(self.number + 1, min(self.first, now), max(self.last, now))
+
+    def one_less(self) -> "Uses":
+        """Without one that is not the last."""
+        return Uses(self.number - 1, self.first, self.last)
 
 
 def of(connection: sqlite3.Connection, agreement: str, participant: str) -> Uses:
@@ -23,12 +30,20 @@ def of(connection: sqlite3.Connection, agreement: str, participant: str) -> Uses
     return Uses() if row is None else Uses(*row)
 
 
-def count(tx: sqlite3.Connection, agreement: str, participant: str, now: float) -> None:
-    """One more. A clock that was set back does not make the last use earlier."""
+def keep(tx: sqlite3.Connection, agreement: str, participant: str, uses: Uses) -> None:
+    """So many, or more if more are there already."""
     tx.execute(
-        "INSERT INTO uses VALUES (?1, ?2, 1, ?3, ?3) ON CONFLICT (agreement, participant) "
-        "DO UPDATE SET number = number + 1, last = max(last, excluded.last)",
-        (agreement, participant, now),
+        "INSERT INTO uses VALUES (?, ?, ?, ?, ?) ON CONFLICT (agreement, participant) "
+        "DO UPDATE SET number = max(number, excluded.number), last = max(last, excluded.last)",
+        (agreement, participant, uses.number, uses.first, uses.last),
+    )
+
+
+def settle(tx: sqlite3.Connection, agreement: str, participant: str, uses: Uses) -> None:
+    """So many and no more, where more had been kept than there were."""
+    tx.execute(
+        "UPDATE uses SET number = ?, first = ?, last = ? WHERE agreement = ? AND participant = ?",
+        (uses.number, uses.first, uses.last, agreement, participant),
     )
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qs
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import istr
 
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.data import Access
@@ -41,15 +42,17 @@ PASSED_ON = (
     "last-modified",
     "accept-ranges",
 )
-ASKED_ON = ("Range", "If-Range", "If-None-Match", "If-Modified-Since")
+ASKED_ON = (hdrs.RANGE, hdrs.IF_RANGE, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE)
 """Headers of a reader that go on to where the bytes come from; of the answer, `PASSED_ON` come back."""
+_PURPOSE = istr(PURPOSE)
 _REST = re.compile(r"bytes=([0-9]{1,18})-")
 
 
 @dataclass(slots=True)
 class _Sent:
-    """What an answer holds: which version, from which byte on, and whether all of it went out."""
+    """What an answer holds: which version, from which byte on, and whether any, and all, of it went out."""
 
+    begun: bool = False
     version: str | None = None
     first: int = 0
     whole: bool = False
@@ -72,22 +75,27 @@ async def data(request: web.Request) -> web.StreamResponse:
         if name in headers and not headers[name].isprintable():  # bytes that are not UTF-8 come as surrogates
             raise RemoteProtocolError(f"The {name} header is not text.")
     request[REQUEST_ID] = name = node.audit.next_id()
-    part = headers.get("Range")
+    part = headers.get(hdrs.RANGE)
     about: dict[str, Any] = {"request": name, "method": request.method, "range": part, "from": request.remote}
     purpose = None
-    if PURPOSE in headers:
-        about["purpose"] = purpose = _purpose(headers.getall(PURPOSE))
+    if _PURPOSE in headers:
+        about["purpose"] = purpose = _purpose(headers.getall(_PURPOSE))
     asked = Asked(purpose, request.method != "HEAD")
     if part is not None and (rest := _REST.match(part)):
-        asked = Asked(purpose, asked.reads, headers.get("If-Range"), int(rest[1]))
-    access = await node.data.open(headers.get("Authorization"), about, asked)
+        asked = Asked(purpose, asked.reads, headers.get(hdrs.IF_RANGE), int(rest[1]))
+    access = await node.data.open(headers.get(hdrs.AUTHORIZATION), about, asked)
     sent = _Sent()
     try:
         if access.source.body is not None and len(access.source.body) <= _PIECE:
             return _inline(request, access, access.source.body, sent)
         return await _answer(request, node, access, sent)
+    except Exception as refused:
+        if not sent.begun:
+            why = refused.reasons if isinstance(refused, AnodeError) else (str(refused),)
+            node.data.withheld(access, why, about)
+        raise
     finally:
-        if access.use is not None and asked.reads:
+        if access.use is not None and asked.reads and sent.begun:
             node.data.sent(access, access.use, sent.version, sent.first, sent.whole)
 
 
@@ -147,7 +155,7 @@ async def refresh(request: web.Request) -> web.Response:
 
 def _inline(request: web.Request, access: Access, body: bytes, sent: _Sent) -> web.Response:
     status, headers, (start, stop) = _head(request, access, len(body), access.source.etag, sent)
-    sent.whole = True
+    sent.begun = sent.whole = True
     if status == 304:
         return web.Response(status=304, headers=headers)
     return web.Response(body=body[start:stop], status=status, headers=headers)
@@ -159,6 +167,7 @@ async def _large(request: web.Request, access: Access, body: bytes, sent: _Sent)
     response = web.StreamResponse(status=status, headers=headers)
     if status != 304:
         response.content_length = stop - start
+    sent.begun = True
     with breaking_off(request, response):
         await response.prepare(request)
         if request.method != "HEAD" and status != 304:
@@ -179,10 +188,11 @@ async def _file(request: web.Request, access: Access, path: Path, sent: _Sent) -
         etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
         status, headers, (start, stop) = _head(request, access, found.st_size, etag, sent)
         if status == 304:
-            sent.whole = True
+            sent.begun = sent.whole = True
             return web.Response(status=304, headers=headers)
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = stop - start
+        sent.begun = True
         with breaking_off(request, response):
             await response.prepare(request)
             if request.method != "HEAD":
@@ -240,7 +250,9 @@ async def _upstream(request: web.Request, node: Node, access: Access, sent: _Sen
     response = web.StreamResponse()
     try:
         async with node.upstream.open(http["url"], headers) as stream:
-            if stream.status not in (200, 206, 304, 416):
+            if stream.status == 416:
+                raise _unsatisfiable(stream.headers.get("content-range", "bytes */*"))
+            if stream.status not in (200, 206, 304):
                 raise Unavailable(f"it answered {stream.status}")
             sent.version = stream.headers.get("etag")
             if stream.status == 206:
@@ -250,6 +262,7 @@ async def _upstream(request: web.Request, node: Node, access: Access, sent: _Sen
             response.headers.update({n: stream.headers[n] for n in PASSED_ON if n in stream.headers})
             if source.media_type:
                 response.headers["Content-Type"] = source.media_type
+            sent.begun = True
             with breaking_off(request, response):
                 await response.prepare(request)
                 if request.method != "HEAD" and stream.status != 304:
@@ -291,7 +304,7 @@ def _end(access: asyncio.Timeout) -> None:
 
 def _unchanged(request: web.Request, etag: str) -> bool:
     """Whether the client has this version already (RFC 9110, 13.1.2)."""
-    known = request.headers.get("If-None-Match")
+    known = request.headers.get(hdrs.IF_NONE_MATCH)
     if known is None:
         return False
     return known == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))
@@ -302,10 +315,10 @@ def _range(request: web.Request, size: int, etag: str) -> tuple[int, int] | None
 
     Several parts at once, and forms we don't know, are answered with everything, as RFC 9110 allows.
     """
-    text = request.headers.get("Range")
+    text = request.headers.get(hdrs.RANGE)
     if text is None:
         return None
-    condition = request.headers.get("If-Range")
+    condition = request.headers.get(hdrs.IF_RANGE)
     if not text.startswith("bytes=") or "," in text or (condition is not None and condition != etag):
         return None
     first, _, last = text.removeprefix("bytes=").strip().partition("-")
@@ -320,5 +333,9 @@ def _range(request: web.Request, size: int, etag: str) -> tuple[int, int] | None
     else:
         start, stop = int(first), min(size, int(last) + 1) if last else size
     if start >= stop:
-        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size}"})
+        raise _unsatisfiable(f"bytes */{size}")
     return start, stop
+
+
+def _unsatisfiable(content_range: str) -> web.HTTPException:
+    return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": content_range})

@@ -10,15 +10,21 @@ from connector.odrl.vocabulary import ANODE, COUNT, TIME_INTERVAL
 from connector.store import uses
 from tests.enforcement.lab import another, clock, ended, lab, nothing_starts, renewed, status, use
 from tests.peer import PEER
-from tests.pull import Pull, agree, begin, dataset, drained, pull, state
+from tests.pull import Pull, agree, begin, dataset, drained, full_disk, pull, state
 
 THREE = use(("odrl:count", "lteq", "3"))
 HOURLY = use(("odrl:timeInterval", "gteq", "PT1H"))
 
 
 def counted(data: Pull) -> int:
+    """The uses as they are on disk."""
     agreement = state(data).details["agreement"]
     return uses.of(data.node.node.db.read, agreement, PEER).number
+
+
+def lines(data: Pull) -> list[tuple[bool, list[str] | None]]:
+    """What was decided, by the audit log."""
+    return [(line["permitted"], line.get("reasons")) for line in data.node.node.audit.tail(100)]
 
 
 @pytest.mark.enforces(COUNT)
@@ -153,18 +159,53 @@ async def test_each_request_leaves_its_line(tmp_path: Path) -> None:
     async with lab(tmp_path, datasets=[dataset("gone", file="large.bin")]) as node:
         duty = [{"action": f"{ANODE}log"}]
         data = await pull(node, "record", [{**use(("odrl:count", "lteq", "3"))[0], "duty": duty}])
-        for number, (method, headers) in enumerate(
-            [
-                ("GET", {}),
-                ("HEAD", {}),
-                ("GET", {"Range": "bytes=99-"}),
-                ("GET", {"If-None-Match": "*"}),
-                ("GET", {}),
-            ]
+        for method, headers, answered in (
+            ("GET", {}, 200),
+            ("HEAD", {}, 200),
+            ("GET", {"Range": "bytes=1-"}, 206),
+            ("GET", {"If-None-Match": "*"}, 304),
+            ("GET", {}, 403),
         ):
-            answered = await status(data, method, **headers)
-            lines = node.node.audit.tail(100)
-            assert len(lines) == number + 1
-            assert lines[-1]["permitted"] is (answered != 403)
-        assert [line["method"] for line in lines] == ["GET", "HEAD", "GET", "GET", "GET"]
-        assert not lines[-1]["permitted"]
+            before = len(node.node.audit.tail(100))
+            assert await status(data, method, **headers) == answered
+            line, *more = node.node.audit.tail(100)[before:]
+            assert (line["method"], line["permitted"], more) == (method, answered != 403, [])
+
+
+@pytest.mark.enforces(COUNT)
+async def test_what_is_not_served_is_no_use(tmp_path: Path) -> None:
+    """A part beyond the end, a source that is gone, a log that is full: no use is lost, and a line of its own
+    says that nothing was served."""
+    async with lab(tmp_path, datasets=[dataset("lost", file="large.bin")]) as node:
+        data = await pull(node, "lost", use(("odrl:count", "lteq", "1")))
+        assert await status(data, Range=f"bytes={1 << 30}-") == 416
+        assert lines(data) == [(True, None), (False, ["Requested Range Not Satisfiable"])]
+        (tmp_path / "catalog" / "large.bin").rename(tmp_path / "away")
+        assert await status(data) == 404
+        assert "can't be read" in str(lines(data)[-1])
+        (tmp_path / "away").rename(tmp_path / "catalog" / "large.bin")
+        with full_disk(node):
+            assert await status(data) == 503
+        assert state(data).state == "STARTED"
+        async with data.get() as response:
+            assert response.status == 200
+            response.close()
+
+
+@pytest.mark.enforces(COUNT)
+async def test_a_refused_rest_opens_no_other_version(tmp_path: Path) -> None:
+    """Who asked for the rest of an old version, and was refused, has not begun to read the new one."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "large", use(("odrl:count", "lteq", "1")))
+        async with data.get() as response:
+            old = response.headers["ETag"]
+            await response.content.readexactly(1000)
+            response.close()
+        await asyncio.sleep(0)
+        large = tmp_path / "catalog" / "large.bin"
+        large.write_bytes(b"new and secret")
+        found = large.stat()
+        new = f'"{found.st_mtime_ns:x}-{found.st_size:x}"'
+        assert await status(data, Range="bytes=1-", **{"If-Range": old}) == 403
+        assert await status(data, Range="bytes=1-", **{"If-Range": new}) == 403
+        assert "The data have changed" in str(lines(data)[1:3])

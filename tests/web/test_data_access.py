@@ -1,7 +1,6 @@
 """The data plane: who may read, until which moment, and where it is written down."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from connector.flows.clock import iso
 from connector.flows.transfer import read_address
 from connector.peers.client import Answer
 from tests.peer import CALLBACK, PEER, POLICIES, STRANGER, Talk, message, talk
-from tests.pull import Pull, dataset, drained, provider, pull, state
+from tests.pull import Pull, dataset, drained, full_disk, provider, pull, state
 
 
 @pytest.fixture
@@ -273,14 +272,10 @@ async def test_what_can_not_be_written_down_is_not_served(node: Talk) -> None:
     """A full disk below the audit log makes data 503, with the reason; the rest of the node goes on."""
     data = await pull(node, "inline")
     assert (await data.read())[0] == 200
-    full, kept = os.open("/dev/full", os.O_WRONLY), os.dup(node.node.audit._file)
-    os.dup2(full, node.node.audit._file)
-    status, body, _ = await data.read()
-    assert (status, b"audit" in body) == (503, True)
-    assert (await node.call("GET", f"/dsp/transfers/{data.pid}"))[0] == 200
-    os.dup2(kept, node.node.audit._file)
-    os.close(kept)
-    os.close(full)
+    with full_disk(node):
+        status, body, _ = await data.read()
+        assert (status, b"audit" in body) == (503, True)
+        assert (await node.call("GET", f"/dsp/transfers/{data.pid}"))[0] == 200
     assert (await data.read())[0] == 200
 
 
