@@ -19,7 +19,7 @@ from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
 from connector.flows.decisions import said_in
-from connector.flows.duties import Duties, Performances
+from connector.flows.duties import Duties, Key
 from connector.flows.sources import Source, Sources
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import Policies
@@ -55,6 +55,9 @@ class Grant:
     """Whether the policy depends on earlier uses."""
     line: bytes
     """What every line of the audit log about it has in common."""
+    pair: tuple[str, str]
+    key: Key
+    """The agreement, as uses and as duties are kept."""
 
 
 class Access(NamedTuple):
@@ -114,7 +117,7 @@ class DataPlane:
         :raises NotFound: the data are gone.
         :raises Unavailable: the audit log, or the count of uses, can't be written.
         """
-        token = _token(authorization)
+        token = (authorization or "").removeprefix("Bearer ").strip()
         now = self._clock.now()
         grant = self._grants.get(token) or await self._first_use(token, now)
         if now >= grant.expires:
@@ -133,7 +136,7 @@ class DataPlane:
             now = self._clock.now()  # others may have been waited for
         use = None
         if grant.counts:
-            use = self._uses.begin(grant.transfer, grant.agreement, grant.participant, asked)
+            use = self._uses.begin(grant.transfer, grant.pair, asked)
         facts = self._facts(grant, now, claims, asked, use)
         decision = grant.policy.decide(facts)
         counts = use is not None and use.goes_on is None and asked.reads
@@ -145,9 +148,10 @@ class DataPlane:
                         grant.dataset, source, grant.agreement, grant.participant, decision.view
                     )
                 if counts:
-                    decision, before = await self._uses.count(grant.policy, grant.agreement, facts, decision)
-                    use = Use(before)
-                    facts = facts._replace(uses=before.number, last_use=before.last)
+                    decision, before = await self._uses.count(grant.policy, grant.pair, facts, decision)
+                    if use is not None and before is not use.before:
+                        use = Use(before)
+                        facts = facts._replace(uses=before.number, last_use=before.last)
             except AnodeError as refused:
                 self._refused(grant, refused, about)
                 raise
@@ -155,8 +159,8 @@ class DataPlane:
             raise self._denied(grant, decision, facts, about)
         access = Access(grant, source, facts, use, decision.view, counts)
         try:
-            if asked.reads:
-                await self._duties.used(Role.PROVIDER, grant.agreement, grant.participant)
+            if asked.reads and self._duties.of(grant.key).waits:
+                await self._duties.used(*grant.key)
             if self._grants.get(token) is not grant:  # what ends access ends this too, if it came in between
                 raise Untrusted("This token was made void a moment ago.")
             self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
@@ -169,7 +173,7 @@ class DataPlane:
         """What was granted is not served after all: that is no use, and a line of its own says why."""
         grant, use = access.grant, access.use
         if use is not None and access.counted:
-            self._uses.take_back(grant.agreement, grant.participant, use.before)
+            self._uses.take_back(grant.pair, use.before)
         elif use is not None:
             self._uses.put_back(grant.transfer, use)
         with suppress(Unavailable):  # nothing is served, so nothing is served unseen
@@ -215,11 +219,8 @@ class DataPlane:
             grant.dataset,
             groups,
             _NOWHERE,
-            self._performed(grant),
+            self._duties.of(grant.key).performances,
         )
-
-    def _performed(self, grant: Grant) -> Performances:
-        return self._duties.of(Role.PROVIDER, grant.agreement, grant.participant)
 
     def sent(self, access: Access, use: Use, version: str | None, first: int, whole: bool) -> None:
         """A use went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
@@ -228,11 +229,14 @@ class DataPlane:
 
     def _end_if_used_up(self, grant: Grant) -> None:
         """End the transfer after the last use there can be, once nothing of it is under way."""
-        if grant.transfer in self._running or self._uses.may_go_on(grant.transfer):
+        uses = self._uses
+        if uses.many_left(grant.pair):
             return
-        used = self._uses.now(grant.agreement, grant.participant)
+        if grant.transfer in self._running or uses.may_go_on(grant.transfer):
+            return
+        used = uses.now(grant.pair)
         facts = Facts(self._clock.now(), grant.participant, grant.agreed, uses=used.number)
-        facts = facts._replace(duties=self._performed(grant))
+        facts = facts._replace(duties=self._duties.of(grant.key).performances)
         if not grant.policy.possible(facts):
             decision = grant.policy.decide(facts._replace(last_use=used.last))
             known = tuple(r for r in decision.reasons if r.code != "fact-missing")
@@ -247,6 +251,10 @@ class DataPlane:
         self._end(grant.transfer, reason, reasons)
 
     async def _first_use(self, token: str, now: float) -> Grant:
+        if not token:
+            raise Untrusted("Send the transfer's token in the Authorization header.")
+        if len(token) > 4096 or not token.isascii():
+            raise Untrusted("This is not a token of this node.")
         digest = digest_of(token)
         found = access.right(self._db.read, digest)
         if found is None:
@@ -290,6 +298,8 @@ class DataPlane:
             right.expires,
             counted(policy),
             line,
+            (right.agreement, right.participant),
+            (Role.PROVIDER, right.agreement, right.participant),
         )
 
     async def refresh(
@@ -391,7 +401,9 @@ class DataPlane:
             self._sever(transfer)
             return
         for stop, one in list(under_way.items()):
-            facts = one.facts._replace(now=self._clock.now(), claims=claims, duties=self._performed(grant))
+            facts = one.facts._replace(
+                now=self._clock.now(), claims=claims, duties=self._duties.of(grant.key).performances
+            )
             if "groups" in grant.policy.needs:
                 facts = facts._replace(groups=self._groups(grant.participant))
             decision = grant.policy.decide(facts)
@@ -414,12 +426,3 @@ class DataPlane:
     def _forget(self, transfer: str) -> None:
         for token in self._by_transfer.pop(transfer, ()):
             self._grants.pop(token, None)
-
-
-def _token(authorization: str | None) -> str:
-    if not authorization:
-        raise Untrusted("Send the transfer's token in the Authorization header.")
-    token = authorization.removeprefix("Bearer ").strip()
-    if len(token) > 4096 or not token.isascii():
-        raise Untrusted("This is not a token of this node.")
-    return token

@@ -12,6 +12,7 @@ plane at each request.
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from connector.dsp.terms import Role
 from connector.errors import AnodeError, LocalProtocolError, NotFound, RemoteProtocolError
@@ -41,7 +42,15 @@ _OPEN = ("due", "reminded", "breached")
 _BY = {"first-use": "The data were first used at", "use": "The data were used at"}
 _BY |= {"agreement": "The agreement was made at", "agreement-end": "The agreement ended at"}
 Performances = Mapping[str, Performance]
-_Key = tuple[Role, str, str]
+Key = tuple[Role, str, str]
+"""An agreement: our role in it, its id, the participant it is with."""
+
+
+class Standing(NamedTuple):
+    """How the duties of an agreement stand, and whether one `waits` for a use of the data."""
+
+    performances: Performances
+    waits: bool
 
 
 def tracked(policy: Compiled) -> Iterator[tuple[str, Terms]]:
@@ -76,21 +85,21 @@ class Duties:
     ) -> None:
         self._db, self._clock, self._policies = db, clock, policies
         self._statements, self._events, self._tasks = statements, events, tasks
-        self._known: dict[_Key, tuple[Performances, bool]] = {}
-        """How duties stand, and whether one waits for a use, of agreements that are used."""
+        self._known: dict[Key, Standing] = {}
+        """Of agreements that are used."""
         self.look: Callable[[], None] = lambda: None
         """Called when there may be an earlier moment."""
 
     # -- for the data plane
 
-    def of(self, role: Role, agreement: str, participant: str) -> Performances:
+    def of(self, key: Key) -> Standing:
         """How the duties of an agreement stand, remembered: for each request for data."""
-        return self._of((role, agreement, participant))[0]
+        return self._known.get(key) or self._read(key)
 
     async def used(self, role: Role, agreement: str, participant: str) -> None:
         """The data of an agreement are about to be used. Raises Unavailable: it can't be kept."""
         key = (role, agreement, participant)
-        if not self._of(key)[1]:
+        if not self.of(key).waits:
             return
         found = processes.agreement(self._db.read, *key)
         if found is None:
@@ -103,18 +112,16 @@ class Duties:
 
         await self._write(step)
 
-    def _of(self, key: _Key) -> tuple[Performances, bool]:
-        known = self._known.get(key)
-        if known is None:
-            found = rows.of_agreement(self._db.read, *key)
-            waits = any(
-                d.state == "pending" if d.event == "first-use" else d.event == "use" and d.state not in _OPEN
-                for d in found
-            )
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            known = self._known[key] = (_performances(found), waits)
-        return known
+    def _read(self, key: Key) -> Standing:
+        found = rows.of_agreement(self._db.read, *key)
+        waits = any(
+            d.state == "pending" if d.event == "first-use" else d.event == "use" and d.state not in _OPEN
+            for d in found
+        )
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        standing = self._known[key] = Standing(_performances(found), waits)
+        return standing
 
     def forget(self) -> None:
         """Something was committed that duties depend on: read anew how they stand."""

@@ -25,11 +25,12 @@ from connector.store.uses import Uses
 
 _log = logging.getLogger(__name__)
 
-AHEAD = 256
+AHEAD = 1024
 _FAR = 100 * AHEAD
 _KEPT = 100_000
 _COUNTED = frozenset({"uses", "last_use"})
-_Key = tuple[str, str]
+Key = tuple[str, str]
+"""An agreement, and the participant it is with."""
 
 
 class Asked(NamedTuple):
@@ -80,19 +81,19 @@ class Counter:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._tallies: dict[_Key, _Tally] = {}
+        self._tallies: dict[Key, _Tally] = {}
         self._broken: dict[str, _Broken] = {}
 
-    def begin(self, transfer: str, agreement: str, participant: str, asked: Asked) -> Use:
+    def begin(self, transfer: str, key: Key, asked: Asked) -> Use:
         """What a request would be: a new use, or the rest of one. Only one request can go on."""
         broken = self._broken.get(transfer)
         if broken and asked.reads and asked.version == broken.version and asked.first > broken.first:
             del self._broken[transfer]
             return Use(broken.before, broken.version, broken.first)
-        return Use(self._tally((agreement, participant)).uses)
+        return Use(self._tally(key).uses)
 
     async def count(
-        self, policy: Compiled, agreement: str, facts: Facts, decision: Decision
+        self, policy: Compiled, key: Key, facts: Facts, decision: Decision
     ) -> tuple[Decision, Uses]:
         """Count one if it is still a yes with the uses as they are now; the decision, and the uses before.
 
@@ -100,7 +101,6 @@ class Counter:
 
         :raises Unavailable: it can't be written, or what is to be served changed meanwhile.
         """
-        key = (agreement, facts.participant)
         tally = self._tally(key)
         before = tally.uses
         if (before.number, before.last) != (facts.uses, facts.last_use):
@@ -116,11 +116,11 @@ class Counter:
             try:
                 await self._keep(key, tally, policy, facts)
             except BaseException:
-                self.take_back(agreement, facts.participant, before)
+                self.take_back(key, before)
                 raise
         return decision, before
 
-    async def _keep(self, key: _Key, tally: _Tally, policy: Compiled, facts: Facts) -> None:
+    async def _keep(self, key: Key, tally: _Tally, policy: Compiled, facts: Facts) -> None:
         uses = tally.uses
         far = policy.decide(facts._replace(uses=uses.number + _FAR))
         ahead = AHEAD if far.permitted and "last_use" not in policy.needs else 0
@@ -132,9 +132,9 @@ class Counter:
         await self._db.write(step)
         tally.kept = max(tally.kept, uses.number)
 
-    def take_back(self, agreement: str, participant: str, before: Uses) -> None:
+    def take_back(self, key: Key, before: Uses) -> None:
         """A use that was counted is not served. `before` is what `count` gave."""
-        tally = self._tally((agreement, participant))
+        tally = self._tally(key)
         tally.uses = before if tally.uses.number == before.number + 1 else tally.uses.one_less()
 
     def put_back(self, transfer: str, use: Use) -> None:
@@ -142,7 +142,7 @@ class Counter:
         if use.goes_on is not None:
             self._broken.setdefault(transfer, _Broken(use.goes_on, use.first, use.before))
 
-    def _tally(self, key: _Key) -> _Tally:
+    def _tally(self, key: Key) -> _Tally:
         found = self._tallies.get(key)
         if found is None:
             if len(self._tallies) >= _KEPT:  # as after a crash, but never one that waits for the disk
@@ -150,9 +150,14 @@ class Counter:
             found = self._tallies[key] = _Tally(rows.of(self._db.read, *key))
         return found
 
-    def now(self, agreement: str, participant: str) -> Uses:
+    def many_left(self, key: Key) -> bool:
+        """Whether more uses are there for certain, as some are counted ahead."""
+        tally = self._tally(key)
+        return tally.uses.number < tally.kept
+
+    def now(self, key: Key) -> Uses:
         """The uses so far, without those that still wait for the disk."""
-        tally = self._tally((agreement, participant))
+        tally = self._tally(key)
         uses = tally.uses
         return uses if uses.number <= tally.kept else Uses(tally.kept, uses.first, uses.last)
 

@@ -14,7 +14,9 @@ class Uses(NamedTuple):
 
     def one_more(self, now: float) -> "Uses":
         """With a use now. A clock that was set back does not make the last use earlier."""
-        return Uses(self.number + 1, min(self.first, now), max(self.last, now))
+        return Uses(
+            self.number + 1, self.first if self.first < now else now, self.last if self.last > now else now
+        )
 
     def one_less(self) -> "Uses":
         """Without one that is not the last."""

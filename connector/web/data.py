@@ -24,11 +24,10 @@ from connector.flows.pull import PURPOSE
 from connector.flows.uses import Asked
 from connector.node import Node
 from connector.web.dsp import NODE, authenticated, read_body
-from connector.web.rendering import breaking_off, cut, errors_as, json
+from connector.web.rendering import REQUEST_ID, breaking_off, cut, errors_as, json, named
 
 _log = logging.getLogger(__name__)
 
-REQUEST_ID = web.RequestKey("request_id", str)
 _PIECE = 256 * 1024
 _SENDFILE_PIECE = 16 << 20
 _SLOWEST = 16 * 1024
@@ -42,7 +41,7 @@ PASSED_ON = (
     "last-modified",
     "accept-ranges",
 )
-ASKED_ON = (hdrs.RANGE, hdrs.IF_RANGE, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE)
+ASKED_ON: tuple[str, ...] = (hdrs.RANGE, hdrs.IF_RANGE, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE)
 """Headers of a reader that go on to where the bytes come from; of the answer, `PASSED_ON` come back."""
 _PURPOSE = istr(PURPOSE)
 _REST = re.compile(r"bytes=([0-9]{1,18})-")
@@ -131,12 +130,6 @@ def _same(access: Access, sent: _Sent, partial: bool) -> None:
         raise Denied("The data have changed since the download broke off; ask for them from the start.")
 
 
-async def named(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell who asked for data under which name its request is in the audit log."""
-    if (name := request.get(REQUEST_ID)) is not None:
-        response.headers["X-Request-ID"] = name
-
-
 async def refresh(request: web.Request) -> web.Response:
     """New tokens for a running transfer.
 
@@ -209,10 +202,11 @@ def _head(
     sent.version = etag
     if _unchanged(request, etag):
         _same(access, sent, partial=False)
-        return 304, {"ETag": etag}, (0, 0)
+        return 304, {"ETag": etag, **named(request)}, (0, 0)
     part = _range(request, size, etag)
     _same(access, sent, partial=part is not None)
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": str(access.source.media_type)}
+    headers["X-Request-ID"] = request[REQUEST_ID]
     if part is None:
         return 200, headers, (0, size)
     sent.first = part[0]
@@ -247,11 +241,11 @@ async def _upstream(request: web.Request, node: Node, access: Access, sent: _Sen
     """The operator's own upstream. Its refusals are the operator's trouble: 503, not 500."""
     source, http = access.source, access.source.http or {}
     headers = {**http["headers"], **{n: request.headers[n] for n in ASKED_ON if n in request.headers}}
-    response = web.StreamResponse()
+    response = web.StreamResponse(headers=named(request))
     try:
         async with node.upstream.open(http["url"], headers) as stream:
             if stream.status == 416:
-                raise _unsatisfiable(stream.headers.get("content-range", "bytes */*"))
+                raise _unsatisfiable(request, stream.headers.get("content-range", "bytes */*"))
             if stream.status not in (200, 206, 304):
                 raise Unavailable(f"it answered {stream.status}")
             sent.version = stream.headers.get("etag")
@@ -333,9 +327,10 @@ def _range(request: web.Request, size: int, etag: str) -> tuple[int, int] | None
     else:
         start, stop = int(first), min(size, int(last) + 1) if last else size
     if start >= stop:
-        raise _unsatisfiable(f"bytes */{size}")
+        raise _unsatisfiable(request, f"bytes */{size}")
     return start, stop
 
 
-def _unsatisfiable(content_range: str) -> web.HTTPException:
-    return web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": content_range})
+def _unsatisfiable(request: web.Request, content_range: str) -> web.HTTPException:
+    headers = {"Content-Range": content_range, **named(request)}
+    return web.HTTPRequestRangeNotSatisfiable(headers=headers)

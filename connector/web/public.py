@@ -53,7 +53,6 @@ def application(node: Node) -> web.Application:
     app.add_routes(
         [*dsp.routes(), *dcp.routes(), *data.routes(), *statements.routes(), web.get("/healthz", _health)]
     )
-    app.on_response_prepare.append(data.named)
     app.router.add_get("/status/{name}", _status_list)
     app.router.add_route("*", "/{anything:.*}", _elsewhere)
     if node.keys is not None:

@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 PIDS = web.RequestKey("pids", tuple)
 """Provider pid and consumer pid that a message names, as far as it does."""
 
+REQUEST_ID = web.RequestKey("request_id", str)
+"""Under which name a request for data is in the audit log. Each answer to it tells."""
+
 _CODING = re.compile(r"\s*(gzip|x-gzip|\*)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?", re.IGNORECASE)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -103,13 +106,13 @@ def _guarded(handler: Handler, body: Body) -> Handler:
             if type(error) not in STATUS:
                 _log.exception("%s %s failed by our own fault", request.method, request.path)
             told = (*error.reasons, *error.details)
-            return _told(body(request, error.code, told), status_of(error), error)
+            return _told(request, body(request, error.code, told), status_of(error), error)
         except web.HTTPException:
             raise
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             reasons = ("The node failed; its operator finds why in its log.",)
-            return _told(body(request, "internal", reasons), 500)
+            return _told(request, body(request, "internal", reasons), 500)
 
     return guarded
 
@@ -123,7 +126,7 @@ def render(
     type_: str, request: web.Request, status: int, code: str, reasons: tuple[str, ...]
 ) -> web.Response:
     """An error of the Dataspace Protocol that no handler raised."""
-    return _told(_dsp_error(type_, request, code, reasons), status)
+    return _told(request, _dsp_error(type_, request, code, reasons), status)
 
 
 def _dsp_error(type_: str, request: web.Request, code: str, reasons: tuple[Any, ...]) -> dict[str, Any]:
@@ -133,8 +136,16 @@ def _dsp_error(type_: str, request: web.Request, code: str, reasons: tuple[Any, 
     return error_document(type_, code, reasons, provider_pid or named, consumer_pid or named)
 
 
-def _told(document: dict[str, Any], status: int, error: AnodeError | None = None) -> web.Response:
-    headers = {}
+def named(request: web.Request) -> dict[str, str]:
+    """The header that tells under which name a request is in the audit log, if it is."""
+    name = request.get(REQUEST_ID)
+    return {} if name is None else {"X-Request-ID": name}
+
+
+def _told(
+    request: web.Request, document: dict[str, Any], status: int, error: AnodeError | None = None
+) -> web.Response:
+    headers = named(request)
     if isinstance(error, Unavailable) and error.retry_after:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     if status == 401:

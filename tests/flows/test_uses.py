@@ -18,6 +18,7 @@ from connector.store.uses import Uses
 
 FEW, MANY = 10, 1_000_000
 PEER = "did:web:peer.example"
+KEY = ("urn:x:a", PEER)
 NOW = 1_800_000_000.0
 
 
@@ -35,16 +36,16 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def on_disk(db: Database) -> Uses:
-    return uses.of(db.read, "urn:x:a", PEER)
+    return uses.of(db.read, *KEY)
 
 
 async def use(counter: Counter, terms: Compiled, now: float = NOW) -> bool:
     """One request; whether it may."""
-    before = counter.now("urn:x:a", PEER)
+    before = counter.now(KEY)
     facts = Facts(now, PEER, NOW, uses=before.number, last_use=before.last)
     decision = terms.decide(facts)
     if decision.permitted:
-        decision, _ = await counter.count(terms, "urn:x:a", facts, decision)
+        decision, _ = await counter.count(terms, KEY, facts, decision)
     return decision.permitted
 
 
@@ -76,7 +77,7 @@ async def test_a_crash_counts_too_many_never_too_few(db: Database) -> None:
         counter = Counter(db)
         assert await use(counter, policy(MANY))
         assert crash <= on_disk(db).number <= crash * (AHEAD + 1)
-        assert Counter(db).now("urn:x:a", PEER) == on_disk(db)
+        assert Counter(db).now(KEY) == on_disk(db)
 
 
 async def test_near_its_end_counting_becomes_exact(db: Database) -> None:
@@ -111,21 +112,21 @@ async def test_what_can_not_be_kept_is_not_used(db: Database, limit: int) -> Non
     db._writer.execute("PRAGMA query_only = 1")
     with pytest.raises(Unavailable):
         await use(counter, policy(limit))
-    assert counter.now("urn:x:a", PEER) == Uses(0, math.inf, -math.inf)
+    assert counter.now(KEY) == Uses(0, math.inf, -math.inf)
     db._writer.execute("PRAGMA query_only = 0")
     assert await use(counter, policy(limit))
-    assert counter.now("urn:x:a", PEER) == Uses(1, NOW, NOW)
+    assert counter.now(KEY) == Uses(1, NOW, NOW)
 
 
 async def test_what_is_taken_back_may_be_used(db: Database) -> None:
     """A use that was not served after all is there again, in whatever order others came."""
     counter, terms = Counter(db), policy(2)
     await use(counter, terms)
-    first = counter.now("urn:x:a", PEER)
+    first = counter.now(KEY)
     await use(counter, terms)
     assert not await use(counter, terms)
-    counter.take_back("urn:x:a", PEER, Uses())
-    assert counter.now("urn:x:a", PEER).number == first.number
+    counter.take_back(KEY, Uses())
+    assert counter.now(KEY).number == first.number
     assert await use(counter, terms)
     assert not await use(counter, terms)
     assert on_disk(db).number == 2
@@ -138,7 +139,7 @@ async def test_agreements_beyond_what_is_kept_in_memory(
     monkeypatch.setattr("connector.flows.uses._KEPT", 1)
     counter = Counter(db)
     assert await use(counter, policy(2))
-    assert counter.now("urn:x:other", PEER).number == 0
+    assert counter.now(("urn:x:other", PEER)).number == 0
     assert await use(counter, policy(2))
-    assert counter.now("urn:x:other", PEER).number == 0
+    assert counter.now(("urn:x:other", PEER)).number == 0
     assert not await use(counter, policy(2))
