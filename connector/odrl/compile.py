@@ -13,7 +13,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 
 from connector.odrl import rules, truth
 from connector.odrl.conditions import Operand
@@ -23,7 +22,7 @@ from connector.odrl.facts import Facts
 from connector.odrl.operands import OPERANDS
 from connector.odrl.policy import Conflict, Policy, Rule, Unread
 from connector.odrl.projection import Projection
-from connector.odrl.rules import Node
+from connector.odrl.rules import MAX_REASONS, Node
 from connector.odrl.truth import Holds, Timeline, Truth
 from connector.odrl.vocabulary import ACTIONS, PROFILES, Enforcement, action_name, includes
 
@@ -35,8 +34,6 @@ __all__ = [
     "compile_policy",
     "compiled_for",
 ]
-
-MAX_REASONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +127,7 @@ class Compiled:
             return Decision(False, self._fatal)
         found = [_forbidden(node, facts) for node in self._forbids if truth.bites(node.holds(facts))]
         if not found:
-            nodes = [node for node in self._musts if truth.denied(node.holds(facts))] or self._grants
-            found = [*islice((r for node in nodes for r in rules.reasons(node, facts)), MAX_REASONS)]
+            found = rules.reasons(self._musts, facts) or rules.reasons(self._grants, facts)
         return Decision(False, tuple(found[:MAX_REASONS]) or (_no_permission(facts.action),))
 
 

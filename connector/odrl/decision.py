@@ -1,9 +1,9 @@
 """Yes, or no with reasons: what a decision says to the operator, and what of it to the counterparty."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from connector.odrl.projection import Projection
 from connector.odrl.vocabulary import Enforcement
@@ -38,8 +38,7 @@ CODES: Mapping[str, str] = MappingProxyType(
 """The codes of reasons, for programs of either side. They are stable; sentences are not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """Why not. `code` is one of CODES; `path` is the rule or constraint, as in the policy's JSON.
 
     `expected` is what would satisfy it, `seen` the value seen, `givers` who could give what is missing. These
@@ -53,7 +52,7 @@ class Reason:
     operator: str | None = None
     expected: str | None = None
     seen: str | None = None
-    public: str | None = field(default=None, repr=False)
+    public: str | None = None
     givers: tuple[str, ...] = ()
 
     def sentence(self, redacted: bool = False) -> str:

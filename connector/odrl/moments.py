@@ -4,6 +4,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2})(:[0-9]{2}(?:\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})?\Z"
@@ -86,13 +87,14 @@ def agreement_offset(text: str) -> Duration | None:
     return Duration(0, int(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]])
 
 
+@lru_cache(maxsize=256)
 def text(moment: float) -> str:
     """An instant for people: `31 December 2027 12:00 UTC`, with seconds where it has some."""
     try:
         at = datetime.fromtimestamp(moment, UTC)
     except (ValueError, OverflowError, OSError):
         return "a day beyond the calendar"
-    clock = f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
+    clock = f"{at.hour:02}:{at.minute:02}{f':{at.second:02}' if at.second else ''}"
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year} {clock} UTC"
 
 

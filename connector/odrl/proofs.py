@@ -91,13 +91,15 @@ def proof(types: Sequence[str], holds: Holds, says: str, need: str, public: str 
     """A condition on claims of these types. `need` is what is missing, as "a MembershipCredential"."""
 
     def givers(facts: Facts) -> tuple[str, ...]:
-        return tuple(sorted({i for type_ in types for i in facts.claims.issuers.get(type_, ())}))
+        issuers = facts.claims.issuers
+        return tuple(sorted({i for type_ in types for i in issuers.get(type_, ())})) if issuers else ()
 
     def refusal(facts: Facts, redacted: bool) -> str:
         from_whom = givers(facts)
         ask = f" from {' or '.join(from_whom)}" if from_whom else ""
         wanted = need if public is None or not redacted else public
-        found = "; ".join(facts.claims.refused[t] for t in types if t in facts.claims.refused)
+        refused = facts.claims.refused
+        found = "; ".join(refused[t] for t in types if t in refused) if refused else ""
         return (
             f"The permission needs {wanted}; {facts.participant} has presented none that is valid now"
             f"{f' ({found})' if found else ''}: get one{ask}, and present it."

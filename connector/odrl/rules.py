@@ -17,6 +17,8 @@ from connector.odrl.policy import Connective, Constraint, Constraints, LogicalCo
 from connector.odrl.truth import Holds, Timeline, Truth
 from connector.odrl.vocabulary import ACTIONS, Enforcement, action_name, includes, iri
 
+MAX_REASONS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -32,6 +34,8 @@ class Node:
     connective: Connective = "and"
     condition: Condition | None = None
     constraint: Constraint | None = None
+    operand: str | None = None
+    """The left operand of the constraint, as an IRI."""
     duty: duties.Duty | None = None
     enforcement: Enforcement | None = None
     fixed: Truth = None
@@ -141,26 +145,35 @@ def group(connective: Connective, parts: Sequence[Node], path: str, label: str) 
     return Node(path, label, truth.connected(connective, tests), tuple(parts), connective)
 
 
-def reasons(node: Node, facts: Facts) -> Iterator[Reason]:
-    """Why it stands in the way of a yes, which it does."""
+def reasons(nodes: Iterable[Node], facts: Facts) -> list[Reason]:
+    """Why these nodes stand in the way of a yes, as far as they do; the first MAX_REASONS."""
+    found: list[Reason] = []
+    for node in nodes:
+        held = node.holds(facts)
+        if truth.denied(held):
+            _tell(node, facts, held, found)
+    return found[:MAX_REASONS]
+
+
+def _tell(node: Node, facts: Facts, held: Truth, found: list[Reason]) -> None:
     if node.problem:
-        yield node.problem
+        found.append(node.problem)
     elif node.condition:
-        yield _unsatisfied(node, node.condition, facts)
+        found.append(_unsatisfied(node, node.condition, facts, held))
     elif node.duty:
-        yield _undone(node, node.duty, facts)
+        found.append(_undone(node, node.duty, facts, held))
     elif node.connective == "or" and node.line is not None and len(node.parts) > _SOME:
-        yield _closed(node, node.line, facts.now)
+        found.append(_closed(node, node.line, facts.now))
     elif (
         node.connective == "xone"
         and (many := [truth.denied(p.holds(facts)) for p in node.parts].count(False)) > 1
     ):
         text = f"Exactly one of {len(node.parts)} conditions must hold; {many} do."
-        yield Reason("constraint-not-satisfied", node.path, text, operator="xone")
+        found.append(Reason("constraint-not-satisfied", node.path, text, operator="xone"))
     else:
         for part in node.parts:
-            if truth.denied(part.holds(facts)):
-                yield from reasons(part, facts)
+            if len(found) < MAX_REASONS and truth.denied(held := part.holds(facts)):
+                _tell(part, facts, held, found)
 
 
 def timeline(node: Node, facts: Facts) -> Timeline:
@@ -231,7 +244,7 @@ def _constraint(
     made = Node(path, condition.says, condition.holds, enforcement=operand.enforcement, line=condition.line)
     if operand.enforcement is Enforcement.AGREED:  # it permits, and forbids nothing
         made = fixed(path, condition.says, kind != "prohibition", operand.enforcement)
-    return replace(made, condition=condition, constraint=written)
+    return replace(made, condition=condition, constraint=written, operand=iri(written.left_operand))
 
 
 def _part(what: str, part: Part, path: str) -> Node:
@@ -263,13 +276,13 @@ def _part(what: str, part: Part, path: str) -> Node:
     return Node(path, says, holds, condition=condition, enforcement=Enforcement.ENFORCED)
 
 
-def _unsatisfied(node: Node, condition: Condition, facts: Facts) -> Reason:
+def _unsatisfied(node: Node, condition: Condition, facts: Facts, held: Truth) -> Reason:
     written = node.constraint
     return Reason(
-        code="constraint-not-satisfied" if node.holds(facts) is False else "fact-missing",
+        code="constraint-not-satisfied" if held is False else "fact-missing",
         path=node.path,
         text=condition.refusal(facts, False),
-        operand=iri(written.left_operand) if written else None,
+        operand=node.operand,
         operator=written.operator if written else None,
         expected=condition.says,
         seen=condition.seen(facts),
@@ -278,9 +291,9 @@ def _unsatisfied(node: Node, condition: Condition, facts: Facts) -> Reason:
     )
 
 
-def _undone(node: Node, owed: duties.Duty, facts: Facts) -> Reason:
+def _undone(node: Node, owed: duties.Duty, facts: Facts, held: Truth) -> Reason:
     found = duties.state(owed, node.path, facts)
-    if node.holds(facts) is False:
+    if held is False:
         text, code = f"The duty to {owed.says()} was not done in time.", "duty-violated"
     else:
         text, code = f"The duty to {owed.says()} comes first: do it, and give evidence.", "duty-unfulfilled"

@@ -74,6 +74,6 @@ def _finding(node: Node, facts: Facts) -> Finding:
         seen = node.condition.seen(facts)
     reason = None
     if not node.parts and (node.problem or (stops and not forbids)):
-        reason = next(rules.reasons(node, facts), None)
+        reason = next(iter(rules.reasons([node], facts)), None)
     parts = tuple(_finding(part, facts) for part in node.parts)
     return Finding(node.path, node.label, held, stops, seen, node.enforcement, reason, parts)

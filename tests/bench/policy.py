@@ -154,13 +154,18 @@ def compare(verdict: Verdict) -> None:
     five = compile_policy(policy)
     inside = Facts(1_900_000_000.0, ME)
     refused = facts("another")
+    nothing = Claims(dict.fromkeys(_SUBJECTS, ()))
+    hopeless = Facts(40 * 86_400.0, ME, 0.0, claims=nothing, purpose="another", uses=3)
     if not (five.decide(facts()).permitted and many.decide(inside).permitted):
         raise RuntimeError("the policies of this benchmark do not permit what they are measured by")
     if len(five.decide(refused).reasons) != 1:
         raise RuntimeError("the refusal of this benchmark has no reason")
+    if len(five.decide(hopeless).reasons) != 5:
+        raise RuntimeError("the other refusal of this benchmark has not all reasons")
     works: dict[str, tuple[int, Callable[[], Any]]] = {
         "decision, with its facts built": (20_000, lambda: five.decide(facts())),
         "refusal, with its reason": (5_000, lambda: five.decide(refused)),
+        "refusal, all five failing": (5_000, lambda: five.decide(hopeless)),
         "compilation": (500, lambda: compile_policy(policy)),
         "decision, 262 windows of time in one `or`": (20_000, lambda: many.decide(inside)),
         "next change, five constraints": (2_000, lambda: five.next_change(facts())),
@@ -177,6 +182,7 @@ def compare(verdict: Verdict) -> None:
     ours = found["decision, with its facts built"]
     verdict("decision with its facts built", ours, 5, False, " µs CPU")
     verdict("refusal with its reason", found["refusal, with its reason"], 20, False, " µs CPU")
+    verdict("refusal, all five failing", found["refusal, all five failing"], 20, False, " µs CPU")
     verdict("compilation", found["compilation"], 200, False, " µs CPU")
     verdict("262 windows", found["decision, 262 windows of time in one `or`"], 2, False, " µs CPU")
     for name, decide in rivals.items():
