@@ -25,11 +25,12 @@ class Answers:
         self._db, self._audit, self._policies = db, audit, policies
 
     async def why(self, identifier: str) -> dict[str, Any]:
-        """The answer for our pid of a process, or for a request's id.
+        """The answer for our pid of a process, or for a request's id: one that was made here, or one of ours
+        that a provider refused, which is the answer for its transfer.
 
-        :raises NotFound: there is neither.
+        :raises NotFound: there is nothing of this name.
         """
-        process = rows.process(self._db.read, identifier)
+        process = rows.process(self._db.read, identifier) or rows.transfer_refused(self._db.read, identifier)
         if process is not None:
             return _of_process(process)
         line = await asyncio.to_thread(self._audit.find, identifier)

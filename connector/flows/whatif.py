@@ -127,6 +127,8 @@ class WhatIf:
         self, lines: list[dict[str, Any]], names: dict[tuple[str, str], str | None], found: Replay
     ) -> Iterator[Past]:
         for line in lines:
+            if not line["permitted"] and "codes" not in line:  # no policy said so: the data were gone, say
+                continue
             name = self._policy(line["agreement"], line["participant"], names)
             if name is None or "agreed" not in line or "request" not in line:
                 found.skipped += 1

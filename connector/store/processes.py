@@ -114,6 +114,14 @@ def awaiting_review(connection: sqlite3.Connection) -> list[Process]:
     return [_process(row) for row in connection.execute(_SELECT + where)]
 
 
+def transfer_refused(connection: sqlite3.Connection, request: str) -> Process | None:
+    """The transfer in which a provider refused this request of ours for data, by the name it has there."""
+    told = b'"request":%b' % orjson.dumps(request)
+    where = "subject = 'transfer' AND role = 'CONSUMER' AND instr(details, ?) LIMIT 1"
+    row = connection.execute(_SELECT + where, (told.decode(),)).fetchone()
+    return None if row is None else _process(row)
+
+
 def transfers_under(connection: sqlite3.Connection, agreement_id: str, participant: str) -> list[str]:
     """The transfers under an agreement that have not ended, as provider."""
     rows = connection.execute(

@@ -98,6 +98,9 @@ def test_a_request_is_explained_and_replayed(nodes: tuple[Served, Served], cli: 
     assert code == 0
     assert "request: permitted" in out
     assert "✓ for 1 hour from the agreement on" in out
+    gone = {**json.loads(audit[-1]), "request": "gone", "permitted": False, "reasons": ["It is gone."]}
+    with Path(f"{provider.folder}/anode.sqlite.audit.jsonl").open("a") as log:
+        log.write(json.dumps(gone, separators=(",", ":")) + "\n")  # no policy refused it, so none is asked
     changed = tmp_path / "changed.yaml"
     changed.write_text("moment: {offer: everyone, allow: use, when: [{until: 2020-01-01}]}\n")
     code, found = cli("policy", "whatif", str(changed), "--json", "-c", provider.config)
@@ -123,7 +126,7 @@ def test_a_request_is_explained_and_replayed(nodes: tuple[Served, Served], cli: 
 def test_a_refused_reader_can_quote_its_request(
     nodes: tuple[Served, Served], cli: Any, tmp_path: Path
 ) -> None:
-    """The consumer's `why` has the code, and the id by which the provider finds the request."""
+    """The consumer's `why` has the code, and the id by which both sides find the request."""
     consumer, provider = nodes
     ask = ["fetch", provider.ready["did"], "urn:x:hourly", "-c", consumer.config, "-o"]
     code, done = cli(*ask, str(tmp_path / "got"), "--json")
@@ -141,6 +144,8 @@ def test_a_refused_reader_can_quote_its_request(
     assert code == 0
     assert "request: refused" in out
     assert "✗ not more often than once in 1 hour (seen: used " in out
+    _, ours_too = cli("why", told["request"], "--json", "-c", consumer.config)
+    assert (ours_too["id"], ours_too["told"]) == (ours["pid"], [told])
 
 
 async def test_a_refused_request_names_itself(nodes: tuple[Served, Served]) -> None:
