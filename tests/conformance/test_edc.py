@@ -39,6 +39,7 @@ POLICIES = {
         "allow": "use",
         "when": [{"from": "2020-01-01"}, {"for": "90 days"}],
     },
+    "asked": {"offer": {"partners": [ECLIPSE]}, "allow": "use", "review": "yes"},
     "others": {"offer": {"partners": ["did:web:someone-else.example"]}, "allow": "use"},
 }
 
@@ -62,6 +63,7 @@ async def anode(folder: Path) -> AsyncIterator[Running]:
     source = {"file": str(payload_file(folder)), "media_type": "application/octet-stream"}
     datasets = [
         {"id": DATASET, "title": "Payload", "offers": ["partner"], "source": source},
+        {"id": f"{DATASET}-asked", "title": "Payload", "offers": ["asked"], "source": dict(source)},
         {"id": f"{DATASET}-hidden", "title": "Payload", "offers": ["others"], "source": dict(source)},
     ]
     async with running(
@@ -234,6 +236,20 @@ async def test_either_declines_other_terms(eclipse: edc.Connector, tmp_path: Pat
             await node.node.negotiations.move(mine.pid, Kind.TERMINATE, "only on our terms")
         else:
             await eclipse.terminate_negotiation(negotiation, "not on your terms")
+        await until_ours(node, mine, "TERMINATED")
+        await eclipse.until_negotiation(negotiation, "TERMINATED")
+
+
+async def test_a_refusal_with_codes_ends_it_for_eclipse(eclipse: edc.Connector, tmp_path: Path) -> None:
+    """Reasons that are objects, beside the sentences, do not stop EDC from taking a termination. It keeps the
+    reason of none, plain text or not."""
+    async with anode(tmp_path / "node") as node:
+        provider = seen_by(node)
+        offer = policy_of(await eclipse.dataset(provider, f"{DATASET}-asked"))
+        negotiation = await eclipse.negotiate(provider, f"{DATASET}-asked", offer)
+        await eclipse.until_negotiation(negotiation, "REQUESTED")
+        mine = await until_ours(node, ours(node, Subject.NEGOTIATION, Role.PROVIDER), "REQUESTED")
+        await node.node.negotiations.reject(mine.pid, "Ask us again in spring.")
         await until_ours(node, mine, "TERMINATED")
         await eclipse.until_negotiation(negotiation, "TERMINATED")
 
