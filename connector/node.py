@@ -43,6 +43,7 @@ from connector.flows.own_keys import OwnKeys
 from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
+from connector.flows.questions import Questions
 from connector.flows.review import Reviews
 from connector.flows.schemas import MAX_BYTES as SCHEMA_BYTES
 from connector.flows.schemas import Schemas
@@ -333,9 +334,9 @@ class Node:
             return None, None, None
         settings, now, url = self.config.credentials, self.clock.now, self.config.public.url.rstrip("/")
         shared = (self.own, self.resolver, transport)
-        presentations = Presentations(
-            *shared, self.verifier, self.db, now, lambda: self.trust, self.profile, settings.lifetime
-        )
+        believed = (now, lambda: self.trust, self.profile)
+        questions = Questions(*shared, self.verifier, *believed)
+        presentations = Presentations(questions, self.verifier, self.db, *believed, settings.lifetime)
         wallet = Wallet(
             *shared, self.keys.key, self.verifier, self.db, now, new_id, lambda: self.trust, self.profile
         )

@@ -2,15 +2,14 @@
 
 Decentralized Claims Protocol 1.0.1, "Verifiable Presentation Protocol", as a verifier. A participant sends an
 access token with each request; with it we ask its credential service for the credential types that the
-policies in play name. What it presents of issuers that we believe is verified whole: one credential in it
-that does not hold, and none of it counts. What others have issued is not even looked at, since anybody can
-issue anything. Then it is kept: a later request costs a look into memory. Kept or not, a credential counts
-only until it ends, and only while its issuer speaks for it: now and then its status list is fetched anew, and
-its signature checked by the keys that the issuer publishes then. So long what was proved stays proved: a
-request that lets us read less, or a wallet that shows nothing, takes nothing back.
+policies in play name (`flows/questions.py`). What it presents is kept: a later request costs a look into
+memory. Kept or not, a credential counts only until it ends, and only while its issuer speaks for it: now and
+then its status list is fetched anew, and its signature checked by the keys that the issuer publishes then. So
+long what was proved stays proved: a request that lets us read less, or a wallet that shows nothing, takes
+nothing back.
 
-A participant chooses where we ask it and what comes back. So it is remembered for seconds that no wallet of
-its own answered, what waits is limited for each host, and of what was presented we keep what was asked for.
+It is remembered for seconds that no wallet of a participant's own answered, what waits is limited for each
+host, and of what was presented we keep what was asked for.
 """
 
 import asyncio
@@ -19,44 +18,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
-from connector.dcp import messages
-from connector.dcp.messages import PresentationQueryMessage, PresentationResponseMessage
-from connector.dcp.profiles import Deviation, Profile
+from connector.dcp.profiles import Profile
 from connector.dcp.trust import Trust
-from connector.errors import (
-    AnodeError,
-    Denied,
-    EgressDenied,
-    NotFound,
-    RemoteProtocolError,
-    Unavailable,
-    Untrusted,
-)
-from connector.flows.identify import Caller, SelfIssued
-from connector.flows.peers import reasons
+from connector.errors import AnodeError, Denied, RemoteProtocolError, Unavailable, Untrusted
+from connector.flows.identify import Caller
+from connector.flows.questions import NOT_BELIEVED, Questions, subjects
 from connector.flows.verify import Verifier
 from connector.odrl.operands import NO_CLAIMS, Claim, Claims
-from connector.peers.client import Answer, Transport
-from connector.peers.did_web import DidResolver
 from connector.peers.places import Places
 from connector.store import wallet as rows
 from connector.store.database import Database
 from connector.vc import credential as model
-from connector.vc import did as did_web
-from connector.vc import envelope, jws
-from connector.vc.jose import shown
+from connector.vc import jws
 
-TIMEOUT = 10.0
-MAX_BYTES = 1 << 20
 _DOUBT = 5.0
 """Seconds for which a participant that lacks a credential is not asked for it again."""
 _CAPACITY = 10_000
 _AT_ONCE, _OF_HOST = 64, 16
 _FAILURE_LIFETIME = 5.0
-_FOREIGN = 0.0
-"""When a credential ends that we have not verified, since we don't believe its issuer: before it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +61,7 @@ class Presentations:
 
     def __init__(
         self,
-        identity: SelfIssued,
-        resolver: DidResolver,
-        transport: Transport,
+        questions: Questions,
         verifier: Verifier,
         db: Database,
         now: Callable[[], float],
@@ -92,7 +69,7 @@ class Presentations:
         profile: Profile,
         lifetime: float,
     ) -> None:
-        self._identity, self._resolver, self._transport = identity, resolver, transport
+        self._questions = questions
         self._verifier, self._db, self._now = verifier, db, now
         self._trust, self._profile, self._lifetime = trust, profile, lifetime
         self._kept: dict[str, _Kept] = {}
@@ -228,7 +205,7 @@ class Presentations:
     async def _renewed(self, caller: Caller, types: frozenset[str]) -> _Kept:
         now = self._now()
         try:
-            entries = await self._presented(caller, types)
+            entries = await self._questions.presented(caller, types)
         except AnodeError as trouble:
             # What answered is not the caller's wallet, or not in order. But one that has presented an ended
             # credential may have a new one in a moment.
@@ -237,12 +214,12 @@ class Presentations:
             if len(self._failures) > _CAPACITY:
                 del self._failures[next(iter(self._failures))]
             raise
-        found = await self._verified(caller, types, entries)
-        before, checked = self._proved_before(caller.did, [one for one in found if one.until > _FOREIGN])
+        found = await self._questions.verified(caller, types, entries)
+        before, checked = self._proved_before(caller.did, [one for one in found if one.until > NOT_BELIEVED])
         types |= {type_ for one in before for type_ in self._types(one.document)}
         credentials = (*found, *before)
         # What was not verified stays in memory, and of strangers nothing else is there.
-        worth = tuple(one for one in credentials if one.until > _FOREIGN)
+        worth = tuple(one for one in credentials if one.until > NOT_BELIEVED)
         ends = min([now + self._lifetime, *(one.until for one in worth)])
         kept = _Kept(types, credentials, ends, checked, now, hash(caller.token))
         stored = rows.presented_by(self._db.read, caller.did)
@@ -268,104 +245,6 @@ class Presentations:
         found = frozenset(self._profile.plain_type(type_) for type_ in model.types(document))
         return found - {"VerifiableCredential"}
 
-    async def _presented(self, caller: Caller, types: frozenset[str]) -> list[Any]:
-        """The credentials, not looked at so far, in presentations that the caller made, for us."""
-        document = await self._resolver.resolve(caller.did)
-        required = self._trust().required
-        fewer = self._profile.has(Deviation.OVER_ASKING_REFUSED) and required and required < types
-        try:
-            service = did_web.service_endpoint(document, "CredentialService").rstrip("/")
-            answer = await self._query(service, caller, types)
-            if fewer and 400 <= answer.status < 500:
-                answer = await self._query(service, caller, required)
-        except RemoteProtocolError as wrong:
-            what = f"the credential service of {caller.did} can't be used"
-            raise Untrusted(what, *wrong.reasons) from None
-        except NotFound as missing:
-            raise Untrusted(*missing.reasons) from None
-        except EgressDenied as denied:
-            what = f"the credential service of {caller.did} is out of reach of this node"
-            raise Untrusted(what, *denied.reasons) from None
-        if answer.status not in range(200, 300):
-            said = "; ".join(reasons(answer))[:500]
-            what = f"the credential service of {caller.did} answered {answer.status}{said and f': {said}'}"
-            raise Unavailable(what) if answer.status >= 500 else Untrusted(what)
-        try:
-            return await self._opened(caller, answer)
-        except RemoteProtocolError as wrong:
-            what = f"what the credential service of {caller.did} answers is wrong"
-            raise Untrusted(what, *wrong.reasons) from None
-
-    async def _query(self, service: str, caller: Caller, types: frozenset[str]) -> Answer:
-        query = PresentationQueryMessage(scope=[self._profile.scope(type_) for type_ in sorted(types)])
-        return await self._transport.request(
-            "POST",
-            f"{service}/presentations/query",
-            headers={
-                "Authorization": f"Bearer {await self._identity.token(caller.did, caller.token)}",
-                "Content-Type": "application/json",
-            },
-            body=orjson.dumps(query.document()),
-            timeout=TIMEOUT,
-            max_bytes=MAX_BYTES,
-        )
-
-    async def _opened(self, caller: Caller, answer: Answer) -> list[Any]:
-        entries: list[Any] = []
-        for presentation in messages.parse(answer.json(), PresentationResponseMessage).presentation:
-            if not isinstance(presentation, str):
-                raise RemoteProtocolError(
-                    "a presentation must be a JWT: the profiles spoken here have no other"
-                )
-            older = "vp" in jws.parse(presentation).payload
-            made = await self._verifier.presentation_jwt(
-                presentation, self._identity.did, None, older=older, meaning=False
-            )
-            if made.holder != caller.did:
-                raise Untrusted(
-                    f"{caller.did} has sent a presentation that {shown(made.holder)} made; it must be its own"
-                )
-            entries += model.credentials(made.document)
-            if len(entries) > messages.MAX_CREDENTIALS:
-                raise RemoteProtocolError(f"more than {messages.MAX_CREDENTIALS} credentials are presented")
-        return entries
-
-    async def _verified(
-        self, caller: Caller, types: frozenset[str], entries: list[Any]
-    ) -> list[rows.Presented]:
-        try:
-            return [await self._credential(caller, types, entry) for entry in entries]
-        except RemoteProtocolError as wrong:
-            what = f"a credential that {caller.did} presents is wrong"
-            raise Untrusted(what, *wrong.reasons) from None
-        except EgressDenied as denied:
-            what = f"what a credential of {caller.did} refers to is out of reach of this node"
-            raise Untrusted(what, *denied.reasons) from None
-
-    async def _credential(self, caller: Caller, types: frozenset[str], entry: Any) -> rows.Presented:
-        """A credential in a presentation: verified and about the caller, if we asked for one of its types and
-        believe its issuer.
-
-        If not, neither its keys nor its status are fetched from anywhere: its name is all that is kept.
-        """
-        if not isinstance(entry, str) and not envelope.is_enveloped(entry, "vc"):
-            raise RemoteProtocolError("a credential must be a JWT: the profiles spoken here have no other")
-        token, older = (entry, True) if isinstance(entry, str) else envelope.unwrapped(entry, "vc")
-        loose = self._profile.has(Deviation.LOOSE_SHAPE)
-        said = envelope.read(token, "vc", self._now(), older=older, loose=loose)
-        named = [self._profile.plain_type(type_) for type_ in model.types(said.document)]
-        wanted, trust = types & {*named}, self._trust()
-        if not any(said.signer in trust.of(type_) for type_ in wanted):
-            return rows.Presented(said.signer, {"type": sorted(wanted)}, _FOREIGN, "")
-        one = await self._verifier.verify_jwt(token, older=older, meaning=False)
-        for subject in _subjects(one.document):
-            if subject.get("id") != caller.did:
-                raise Untrusted(
-                    f"a credential that {caller.did} presents is about {shown(subject.get('id'))}, not about "
-                    "itself"
-                )
-        return rows.Presented(one.issuer, dict(one.document), one.until, token)
-
     # -- judging
 
     async def _settled(self, participant: str, kept: _Kept) -> _Kept:
@@ -389,7 +268,7 @@ class Presentations:
             except (Untrusted, RemoteProtocolError) as wrong:
                 why = str(wrong)
             for type_ in self._types(document):
-                if why is None and issuer in trust.of(type_) and until > _FOREIGN:
+                if why is None and issuer in trust.of(type_) and until > NOT_BELIEVED:
                     claim = Claim(type_, issuer, _subject(document), until)
                     held.setdefault(type_, []).append(claim)
                 else:
@@ -424,11 +303,6 @@ def _again(trouble: AnodeError, seconds: float) -> AnodeError:
     return type(trouble)(*trouble.reasons, f"it will be asked again in {max(1, round(seconds))} s")
 
 
-def _subjects(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = document.get("credentialSubject")
-    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)]
-
-
 def _subject(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a credential says of its holder; of several subjects, which are all the holder, taken together."""
-    return {name: value for subject in _subjects(document) for name, value in subject.items()}
+    return {name: value for subject in subjects(document) for name, value in subject.items()}
