@@ -32,6 +32,7 @@ from connector.flows.deliver import Courier
 from connector.flows.duties import Duties, standing
 from connector.flows.events import Events
 from connector.flows.exchange import Conduct, Exchange, Move, Reaction
+from connector.flows.grants import Grants
 from connector.flows.identify import Caller, Identity, SelfIssued
 from connector.flows.issue import CredentialIssuer
 from connector.flows.membership import Membership
@@ -52,6 +53,7 @@ from connector.flows.statements import Statements
 from connector.flows.status import Statuses
 from connector.flows.tasks import Tasks
 from connector.flows.transfer import DataEndpoint, Policies, Transfer, Transfers
+from connector.flows.uses import Counter
 from connector.flows.verify import Verifier
 from connector.flows.views import Views
 from connector.flows.wallet import Wallet
@@ -163,11 +165,12 @@ class Node:
         self.needs = Needs(self.db, self.catalog, agreed)
         self.answers = Answers(self.db, self.audit, agreed)
         self.what_if = WhatIf(self.db, self.audit)
+        self.grants = Grants(self.db, agreed)
         self.data = DataPlane(
-            self.db,
             self.clock,
             self.audit,
-            agreed,
+            self.grants,
+            Counter(self.db),
             self._end_transfer,
             self.tasks,
             self.sources,
@@ -413,7 +416,8 @@ class Node:
 
     async def refresh(self, participant: str, refresh_token: str) -> tuple[str, str, float]:
         """New tokens for a transfer: access token, refresh token, seconds of the first."""
-        token, new = await self.data.refresh(participant, refresh_token, self._transfer.new_tokens)
+        issue, now = self._transfer.new_tokens, self.clock.now()
+        token, new = await self.grants.refresh(participant, refresh_token, now, issue)
         return token, new, self.config.data.token_lifetime
 
     def _awaited(self, process: Process) -> None:

@@ -1,63 +1,31 @@
-"""The data plane: which token opens what, decided for each request, and ended the moment it must end.
+"""The data plane: what a token opens (`flows/grants.py`), decided for each request, ended when it must end.
 
-The first use of a token goes through the store: token, transfer, agreement, dataset, compiled policy. The
-result, a `Grant`, stays in memory until the transfer leaves STARTED, so that a later request costs a
-dictionary look-up, the policy and a line in the audit log. Whatever ends access removes the grant first
-and then cuts the connections that are still sending. When time ends it, `flows/agreements.py` knows.
+A request costs a look into memory, the policy and a line in the audit log. Whatever ends access removes the
+grant and cuts the connections that are still sending. When time ends it, `flows/agreements.py` knows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import orjson
-
-from connector.dsp.terms import Role
 from connector.errors import AnodeError, Denied, Unavailable, Untrusted
 from connector.flows.audit import Audit
 from connector.flows.claims import Presentations
 from connector.flows.clock import Clock, Handle
 from connector.flows.decisions import said_in
-from connector.flows.duties import Duties, Key
+from connector.flows.duties import Duties
+from connector.flows.grants import Grant, Grants
 from connector.flows.sources import Source, Sources
 from connector.flows.tasks import Tasks
-from connector.flows.transfer import Policies
-from connector.flows.uses import Asked, Counter, Use, counted
+from connector.flows.uses import Asked, Counter, Use
 from connector.flows.views import Views
-from connector.odrl.compile import Compiled, Reason
+from connector.odrl.compile import Reason
 from connector.odrl.decision import Decision
 from connector.odrl.operands import NO_CLAIMS, Claims, Facts
 from connector.odrl.projection import Projection
-from connector.store import access
-from connector.store import processes as rows
-from connector.store.access import digest_of
-from connector.store.database import Database, Transaction
 
-_GRANTS_KEPT = 100_000
 _LOOK_AGAIN = 1.0
 """Seconds between two looks, at least: a status list of our own is never good for longer than now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What a token opens, while it does."""
-
-    transfer: str
-    agreement: str
-    participant: str
-    dataset: str
-    policy: Compiled
-    agreed: float
-    expires: float
-    """When the token itself ends."""
-    counts: bool
-    """Whether the policy depends on earlier uses."""
-    line: bytes
-    """What every line of the audit log about it has in common."""
-    pair: tuple[str, str]
-    key: Key
-    """The agreement, as uses and as duties are kept."""
 
 
 class Access(NamedTuple):
@@ -82,10 +50,10 @@ class DataPlane:
 
     def __init__(
         self,
-        db: Database,
         clock: Clock,
         audit: Audit,
-        policies: Policies,
+        grants: Grants,
+        uses: Counter,
         end: Callable[[str, str, tuple[Reason, ...]], None],
         tasks: Tasks,
         sources: Sources,
@@ -94,15 +62,12 @@ class DataPlane:
         duties: Duties,
         presentations: Presentations | None = None,
     ) -> None:
-        self._db, self._clock, self._audit, self._policies = db, clock, audit, policies
+        self._clock, self._audit, self._grants, self._uses = clock, audit, grants, uses
         self._duties = duties
         self._tasks, self._presentations = tasks, presentations
         self._sources, self._views, self._groups = sources, views, groups
-        self._uses = Counter(db)
         self._end = end
         """Ends a transfer (pid, reason, the same with codes) that its policy does not allow any more."""
-        self._grants: dict[str, Grant] = {}
-        self._by_transfer: dict[str, set[str]] = {}
         self._running: dict[str, dict[Callable[[], None], Access]] = {}
         self._looks: dict[str, Handle] = {}
         """Transfers with bytes flowing, and the next look at what their consumers have proved."""
@@ -119,7 +84,7 @@ class DataPlane:
         """
         token = (authorization or "").removeprefix("Bearer ").strip()
         now = self._clock.now()
-        grant = self._grants.get(token) or await self._first_use(token, now)
+        grant = self._grants.known.get(token) or await self._grants.first_use(token, now)
         if now >= grant.expires:
             raise Untrusted(
                 "This token has expired; refresh it, or ask for the transfer's data address again."
@@ -161,7 +126,9 @@ class DataPlane:
         try:
             if asked.reads and self._duties.of(grant.key).waits:
                 await self._duties.used(*grant.key)
-            if self._grants.get(token) is not grant:  # what ends access ends this too, if it came in between
+            if (
+                self._grants.known.get(token) is not grant
+            ):  # what ends access ends this too, if it came in between
                 raise Untrusted("This token was made void a moment ago.")
             self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
         except AnodeError as refused:
@@ -250,91 +217,6 @@ class DataPlane:
         self._sever(grant.transfer)
         self._end(grant.transfer, reason, reasons)
 
-    async def _first_use(self, token: str, now: float) -> Grant:
-        if not token:
-            raise Untrusted("Send the transfer's token in the Authorization header.")
-        if len(token) > 4096 or not token.isascii():
-            raise Untrusted("This is not a token of this node.")
-        digest = digest_of(token)
-        found = access.right(self._db.read, digest)
-        if found is None:
-            raise Untrusted(
-                "This token opens nothing (any more). Suspending, completing or ending a transfer makes its "
-                "tokens void, and so does the first use of a newer one."
-            )
-        grant = self._grant(found)
-        if now < found.expires and found.ends_older:
-            await self._db.write(lambda tx: access.retire_older(tx, found.transfer, found.pair))
-            self._forget(found.transfer)
-            if access.token(self._db.read, digest) is None:
-                raise Untrusted("This token was made void a moment ago.")
-        if len(self._grants) >= _GRANTS_KEPT:
-            self._forget(next(iter(self._by_transfer)))
-        self._grants[token] = grant
-        self._by_transfer.setdefault(found.transfer, set()).add(token)
-        return grant
-
-    def _grant(self, right: access.Right) -> Grant:
-        policy = self._policies.known(right.rules)
-        if policy is None:
-            agreement = rows.agreement(self._db.read, Role.PROVIDER, right.agreement, right.participant)
-            assert agreement is not None  # noqa: S101  # what `right` was read from just now
-            policy = self._policies.of(agreement)
-        about = {
-            "participant": right.participant,
-            "dataset": right.dataset,
-            "agreement": right.agreement,
-            "transfer": right.transfer,
-            "agreed": right.agreed,
-        }
-        line = orjson.dumps(about)[1:-1]
-        return Grant(
-            right.transfer,
-            right.agreement,
-            right.participant,
-            right.dataset,
-            policy,
-            right.agreed,
-            right.expires,
-            counted(policy),
-            line,
-            (right.agreement, right.participant),
-            (Role.PROVIDER, right.agreement, right.participant),
-        )
-
-    async def refresh(
-        self,
-        participant: str,
-        refresh_token: str,
-        issue: Callable[[Transaction, str, float], tuple[str, str]],
-    ) -> tuple[str, str]:
-        """New tokens for the transfer that this participant's refresh token belongs to.
-
-        `issue` makes them (transaction, transfer, now). All in one transaction: whatever stops the transfer
-        makes its tokens void in a transaction too, so there is no moment for one token too many.
-
-        :raises Untrusted: the refresh token is not (or no longer) good, or is another participant's.
-        """
-
-        def step(tx: Transaction) -> tuple[str, tuple[str, str]]:
-            now = self._clock.now()
-            found = access.token(tx, digest_of(refresh_token))
-            process = None if found is None else rows.process(tx, found.transfer)
-            if (
-                found is None
-                or not found.refreshes
-                or found.expires <= now
-                or process is None
-                or process.participant != participant
-            ):
-                raise Untrusted("This refresh token is not valid (any more) for you. Start a new transfer.")
-            access.retire_older(tx, found.transfer, found.pair)
-            return found.transfer, issue(tx, found.transfer, now)
-
-        transfer, tokens = await self._db.write(step)
-        self._forget(transfer)
-        return tokens
-
     async def close(self) -> None:
         """Keep the true numbers of uses."""
         await self._uses.close()
@@ -342,7 +224,7 @@ class DataPlane:
     def cut(self, transfer: str) -> None:
         """End access at once: forget the tokens, cut what is being sent."""
         self._sever(transfer)
-        self._forget(transfer)
+        self._grants.forget(transfer)
         self._uses.forget(transfer)
 
     def reconsider(self) -> None:
@@ -422,7 +304,3 @@ class DataPlane:
     def _sever(self, transfer: str) -> None:
         for stop in list(self._running.get(transfer, ())):
             stop()
-
-    def _forget(self, transfer: str) -> None:
-        for token in self._by_transfer.pop(transfer, ()):
-            self._grants.pop(token, None)
