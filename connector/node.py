@@ -165,12 +165,12 @@ class Node:
         self.needs = Needs(self.db, self.catalog, agreed)
         self.answers = Answers(self.db, self.audit, agreed)
         self.what_if = WhatIf(self.db, self.audit)
-        self.grants = Grants(self.db, agreed)
+        self.grants, self.uses = Grants(self.db, agreed), Counter(self.db)
         self.data = DataPlane(
             self.clock,
             self.audit,
             self.grants,
-            Counter(self.db),
+            self.uses,
             self._end_transfer,
             self.tasks,
             self.sources,
@@ -191,7 +191,8 @@ class Node:
             self.data.cut,
             self.agreements.watch,
             new_id,
-            parts.transfer or transfer.policy_reaction(agreed, self._claims_of, self._groups_of, standing),
+            parts.transfer
+            or transfer.policy_reaction(agreed, self._claims_of, self._groups_of, standing, self.uses.number),
         )
         negotiation = Negotiation(
             self.participant,

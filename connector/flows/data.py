@@ -29,15 +29,14 @@ _LOOK_AGAIN = 1.0
 
 
 class Access(NamedTuple):
-    """A request that was granted: what is served, and the facts by which. `use` is there where uses count
-    (`counted`: it is a new one), `view` where the policy changes the data."""
+    """A request that was granted: what is served, and the facts by which. `use` is there where uses count,
+    `view` where the policy changes the data."""
 
     grant: Grant
     source: Source
     facts: Facts
     use: Use | None = None
     view: Projection | None = None
-    counted: bool = False
 
 
 ASKED = Asked()
@@ -89,60 +88,66 @@ class DataPlane:
             raise Untrusted(
                 "This token has expired; refresh it, or ask for the transfer's data address again."
             )
-        claims = NO_CLAIMS
-        if self._proofs_matter(grant):
-            try:
-                claims = await self._proved(grant)
-            except AnodeError as refused:
-                self._refused(grant, refused, about)
-                if isinstance(refused, Denied):  # else it can't be told now, and may go on later
-                    self._stop(grant, str(refused))
-                raise
-            now = self._clock.now()  # others may have been waited for
-        use = None
-        if grant.counts:
-            use = self._uses.begin(grant.transfer, grant.pair, asked)
-        facts = self._facts(grant, now, claims, asked, use)
-        decision = grant.policy.decide(facts)
-        counts = use is not None and use.goes_on is None and asked.reads
-        if decision.permitted:
-            try:
-                source = self._sources.of(grant.dataset)
-                if decision.view is not None:
-                    source = await self._views.of(
-                        grant.dataset, source, grant.agreement, grant.participant, decision.view
-                    )
-                if counts:
-                    decision, before = await self._uses.count(grant.policy, grant.pair, facts, decision)
-                    if use is not None and before is not use.before:
-                        use = Use(before)
-                        facts = facts._replace(uses=before.number, last_use=before.last)
-            except AnodeError as refused:
-                self._refused(grant, refused, about)
-                raise
-        if not decision.permitted:
-            raise self._denied(grant, decision, facts, about)
-        access = Access(grant, source, facts, use, decision.view, counts)
+        use = self._uses.begin(grant.transfer, grant.pair, asked) if grant.counting else None
+        try:
+            access = await self._granted(grant, use, asked, about)
+        except BaseException:
+            if use is not None:
+                self._uses.undo(grant.transfer, grant.pair, use)
+            raise
         try:
             if asked.reads and self._duties.of(grant.key).waits:
-                await self._duties.used(*grant.key)
-            if (
-                self._grants.known.get(token) is not grant
-            ):  # what ends access ends this too, if it came in between
+                with self.running(access, lambda: None):  # who is refused meanwhile must not end its transfer
+                    await self._duties.used(*grant.key)
+            # What ends access ends this request too, if it came in between.
+            if self._grants.known.get(token) is not grant:
                 raise Untrusted("This token was made void a moment ago.")
-            self._audit.write(grant.line, {"permitted": True, **said_in(facts), **about})
+            self._audit.write(grant.line, {"permitted": True, **said_in(access.facts), **about})
         except AnodeError as refused:
             self.withheld(access, refused.reasons, about)
             raise
         return access
 
+    async def _granted(self, grant: Grant, use: Use | None, asked: Asked, about: Mapping[str, Any]) -> Access:
+        """What is to be served, and counted if it is a use. Raises as `open`, with a line in the log."""
+        try:
+            decision, facts = await self._decided(grant, use, asked)
+            if decision.permitted:
+                source = self._sources.of(grant.dataset)
+                if (view := decision.view) is not None:
+                    about_it = (grant.dataset, source, grant.agreement, grant.participant)
+                    source = await self._views.of(*about_it, view)
+                    decision, facts = await self._decided(grant, use, asked)  # a source may be slow
+                    if decision.permitted and decision.view != view:
+                        raise Unavailable("What may be seen has just changed; ask again.", retry_after=1)
+            if decision.permitted and use and grant.counting and asked.reads and use.goes_on is None:
+                begun = use.before
+                decision, use = await self._uses.count(grant.counting, grant.pair, facts, decision, use)
+                if use.before is not begun:
+                    facts = facts._replace(uses=use.before.number, last_use=use.before.last)
+        except AnodeError as refused:
+            self._refused(grant, refused, about)
+            raise
+        if not decision.permitted:
+            raise self._denied(grant, decision, facts, about)
+        return Access(grant, source, facts, use, decision.view)
+
+    async def _decided(self, grant: Grant, use: Use | None, asked: Asked) -> tuple[Decision, Facts]:
+        claims = NO_CLAIMS
+        if self._proofs_matter(grant):
+            try:
+                claims = await self._proved(grant)
+            except Denied as refused:  # another error: it can't be told now, and may go on later
+                self._stop(grant, str(refused))
+                raise
+        facts = self._facts(grant, self._clock.now(), claims, asked, use)
+        return grant.policy.decide(facts), facts
+
     def withheld(self, access: Access, reasons: Sequence[str], about: Mapping[str, Any]) -> None:
         """What was granted is not served after all: that is no use, and a line of its own says why."""
-        grant, use = access.grant, access.use
-        if use is not None and access.counted:
-            self._uses.take_back(grant.pair, use.before)
-        elif use is not None:
-            self._uses.put_back(grant.transfer, use)
+        grant = access.grant
+        if access.use is not None:
+            self._uses.undo(grant.transfer, grant.pair, access.use)
         with suppress(Unavailable):  # nothing is served, so nothing is served unseen
             self._audit.write(grant.line, {"permitted": False, "reasons": [*reasons], **about})
 
@@ -160,7 +165,7 @@ class DataPlane:
         # Time ends transfers at its moments; a revocation has none.
         if grant.policy.credentials and not grant.policy.possible(lasting):
             self._stop(grant, " ".join(public), decision.reasons)
-        elif grant.counts:
+        elif grant.counting:
             self._end_if_used_up(grant)
         return Denied(*public, details=tuple(r.redacted().document() for r in decision.reasons))
 
@@ -191,17 +196,16 @@ class DataPlane:
 
     def sent(self, access: Access, use: Use, version: str | None, first: int, whole: bool) -> None:
         """A use went out, from byte `first` of a version on: the `whole` of it, or it broke off."""
-        self._uses.ended(access.grant.transfer, use, version, first, whole)
-        self._end_if_used_up(access.grant)
+        grant = access.grant
+        self._uses.ended(grant.transfer, use, version, first, whole)
+        if not self._uses.many_left(grant.pair):
+            self._end_if_used_up(grant)
 
     def _end_if_used_up(self, grant: Grant) -> None:
         """End the transfer after the last use there can be, once nothing of it is under way."""
-        uses = self._uses
-        if uses.many_left(grant.pair):
+        if grant.transfer in self._running or self._uses.may_go_on(grant.transfer):
             return
-        if grant.transfer in self._running or uses.may_go_on(grant.transfer):
-            return
-        used = uses.now(grant.pair)
+        used = self._uses.now(grant.pair)
         facts = Facts(self._clock.now(), grant.participant, grant.agreed, uses=used.number)
         facts = facts._replace(duties=self._duties.of(grant.key).performances)
         if not grant.policy.possible(facts):
@@ -225,7 +229,6 @@ class DataPlane:
         """End access at once: forget the tokens, cut what is being sent."""
         self._sever(transfer)
         self._grants.forget(transfer)
-        self._uses.forget(transfer)
 
     def reconsider(self) -> None:
         """Groups, or those whose credentials count, have changed: look at what is being sent."""

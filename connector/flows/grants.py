@@ -13,7 +13,7 @@ from connector.dsp.terms import Role
 from connector.errors import Untrusted
 from connector.flows.duties import Key
 from connector.flows.transfer import Policies
-from connector.flows.uses import counted
+from connector.flows.uses import Counting, counting
 from connector.odrl.compile import Compiled
 from connector.store import access
 from connector.store import processes as rows
@@ -35,8 +35,8 @@ class Grant:
     agreed: float
     expires: float
     """When the token itself ends."""
-    counts: bool
-    """Whether the policy depends on earlier uses."""
+    counting: Counting | None
+    """Of a policy that depends on earlier uses: how."""
     line: bytes
     """What every line of the audit log about it has in common."""
     pair: tuple[str, str]
@@ -72,6 +72,8 @@ class Grants:
         grant = self._grant(found)
         if now < found.expires and found.ends_older:
             await self._db.write(lambda tx: access.retire_older(tx, found.transfer, found.pair))
+            if (known := self.known.get(token)) is not None:  # another request with it was first
+                return known
             self.forget(found.transfer)
             if access.token(self._db.read, digest) is None:
                 raise Untrusted("This token was made void a moment ago.")
@@ -103,7 +105,7 @@ class Grants:
             policy,
             right.agreed,
             right.expires,
-            counted(policy),
+            counting(policy),
             line,
             (right.agreement, right.participant),
             (Role.PROVIDER, right.agreement, right.participant),

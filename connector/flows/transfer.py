@@ -184,12 +184,13 @@ def policy_reaction(
     claims: Callable[[str], Claims] = lambda _: NO_CLAIMS,
     groups: Callable[[str], frozenset[str]] = lambda _: frozenset(),
     performed: Callable[[Transaction, Role, str, str], Mapping[str, Performance]] = lambda *_: DONE_HERE,
+    used: Callable[[Transaction, tuple[str, str]], int] = lambda tx, key: uses.of(tx, *key).number,
 ) -> Reaction:
     """As provider: start what the agreement's policy allows now, end what it does not.
 
     `claims` is what is known of a participant, `groups` those of partners that it is in, `performed` how the
-    duties of an agreement stand. Uses that are used up start nothing; a pause between uses does not stand in
-    the way.
+    duties of an agreement stand, `used` how often it has been used. Uses that are used up start nothing; a
+    pause between uses does not stand in the way.
     """
 
     def react(tx: Transaction, process: Process, now: float) -> Move | None:
@@ -209,7 +210,7 @@ def policy_reaction(
             agreement.agreed,
             claims=proved,
             phase="transfer",
-            uses=uses.of(tx, agreement.id, agreement.participant).number if "uses" in policy.needs else None,
+            uses=used(tx, (agreement.id, agreement.participant)) if "uses" in policy.needs else None,
             target=agreement.dataset,
             groups=groups(agreement.participant),
             collections=frozenset(),

@@ -7,9 +7,10 @@ that broke off: a range request of the same transfer, for the same version (`If-
 than the one before began with, while that one did not come to its end. Which ones broke off is kept in memory
 only: after a restart going on counts anew.
 
-Where the policy allows a hundred times as many uses more, `AHEAD` of them are counted on disk at once, which
-makes a use cheap. A node that stops puts the true number there; after a crash those count as used, at most a
-hundredth of what was left. Where few are left, or the time of the last use matters, each is written.
+Where no limit in the policy is near, `AHEAD` uses are counted on disk at once, which makes a use cheap. A
+node that stops puts the true number there; after a crash those count as used: at most a hundredth of the way
+to the next limit, so nothing turns by it. Near a limit, or where the time of the last use matters, each is
+written.
 """
 
 import logging
@@ -17,8 +18,11 @@ from typing import NamedTuple
 
 from connector.errors import Unavailable
 from connector.odrl.compile import Compiled
+from connector.odrl.conditions import one
 from connector.odrl.decision import Decision
 from connector.odrl.facts import Facts
+from connector.odrl.rules import walk
+from connector.odrl.vocabulary import COUNT
 from connector.store import uses as rows
 from connector.store.database import Database, Transaction
 from connector.store.uses import Uses
@@ -28,9 +32,31 @@ _log = logging.getLogger(__name__)
 AHEAD = 1024
 _FAR = 100 * AHEAD
 _KEPT = 100_000
-_COUNTED = frozenset({"uses", "last_use"})
+"""Agreements of which some uses are counted ahead, at most."""
+_BROKEN = 10_000
 Key = tuple[str, str]
 """An agreement, and the participant it is with."""
+
+
+class Counting(NamedTuple):
+    """How a policy depends on uses: the numbers at which it may turn, and whether on the last one's time."""
+
+    policy: Compiled
+    limits: tuple[int, ...]
+    pauses: bool
+
+    def far(self, number: int) -> bool:
+        """Whether nothing that depends on the number turns soon."""
+        return not self.pauses and all(limit < number or limit > number + _FAR for limit in self.limits)
+
+
+def counting(policy: Compiled) -> Counting | None:
+    """How a policy depends on uses, if it does."""
+    if policy.needs.isdisjoint(("uses", "last_use")):
+        return None
+    counts = (n.constraint for r in policy.rules for n in walk(r) if n.operand == COUNT and n.constraint)
+    limits = {int(one(constraint.right_operand)) for constraint in counts}
+    return Counting(policy, tuple(sorted(limits)), "last_use" in policy.needs)
 
 
 class Asked(NamedTuple):
@@ -46,7 +72,7 @@ class Asked(NamedTuple):
 
 
 class Use(NamedTuple):
-    """A use that is asked for. `before` is what had been counted when it began.
+    """A use that is asked for, or was counted. `before` is what had been counted, `after` what was then.
 
     `goes_on` is the version of which it asks for the rest, `first` where the part before began.
     """
@@ -54,6 +80,7 @@ class Use(NamedTuple):
     before: Uses
     goes_on: str | None = None
     first: int = 0
+    after: Uses | None = None
 
 
 class _Broken(NamedTuple):
@@ -69,11 +96,6 @@ class _Tally:
 
     def __init__(self, uses: Uses) -> None:
         self.uses, self.kept = uses, uses.number
-
-
-def counted(policy: Compiled) -> bool:
-    """Whether decisions depend on earlier uses."""
-    return not _COUNTED.isdisjoint(policy.needs)
 
 
 class Counter:
@@ -93,9 +115,9 @@ class Counter:
         return Use(self._tally(key).uses)
 
     async def count(
-        self, policy: Compiled, key: Key, facts: Facts, decision: Decision
-    ) -> tuple[Decision, Uses]:
-        """Count one if it is still a yes with the uses as they are now; the decision, and the uses before.
+        self, counting: Counting, key: Key, facts: Facts, decision: Decision, use: Use
+    ) -> tuple[Decision, Use]:
+        """Count one if it is still a yes with the uses as they are now; the decision, and what was counted.
 
         `decision` is what was decided from `facts`.
 
@@ -103,50 +125,48 @@ class Counter:
         """
         tally = self._tally(key)
         before = tally.uses
-        if (before.number, before.last) != (facts.uses, facts.last_use):
+        if before is not use.before:
             view = decision.view
-            decision = policy.decide(facts._replace(uses=before.number, last_use=before.last))
+            decision = counting.policy.decide(facts._replace(uses=before.number, last_use=before.last))
             if not decision.permitted:
-                return decision, before
+                return decision, Use(before)
             if decision.view != view:
                 raise Unavailable("Another request was first; ask again.", retry_after=1)
-        tally.uses = before.one_more(facts.now)
-        left = tally.kept - tally.uses.number
-        if left < 0 or left == AHEAD // 2:  # half way one request writes for those that come
+        after = tally.uses = before.one_more(facts.now)
+        use = Use(before, after=after)
+        left = tally.kept - after.number
+        if left < 0 or left == AHEAD // 2 or counting.pauses:  # half way one request writes for those to come
+            ahead = AHEAD if len(self._tallies) < _KEPT and counting.far(after.number) else 0
             try:
-                await self._keep(key, tally, policy, facts)
+                await self._keep(key, tally, Uses(after.number + ahead, after.first, after.last))
             except BaseException:
-                self.take_back(key, before)
+                self._take_back(key, use)
                 raise
-        return decision, before
+        return decision, use
 
-    async def _keep(self, key: Key, tally: _Tally, policy: Compiled, facts: Facts) -> None:
-        uses = tally.uses
-        far = policy.decide(facts._replace(uses=uses.number + _FAR))
-        ahead = AHEAD if far.permitted and "last_use" not in policy.needs else 0
-        uses = Uses(uses.number + ahead, uses.first, uses.last)
-
+    async def _keep(self, key: Key, tally: _Tally, uses: Uses) -> None:
         def step(tx: Transaction) -> None:
             rows.keep(tx, *key, uses)
 
         await self._db.write(step)
         tally.kept = max(tally.kept, uses.number)
 
-    def take_back(self, key: Key, before: Uses) -> None:
-        """A use that was counted is not served. `before` is what `count` gave."""
-        tally = self._tally(key)
-        tally.uses = before if tally.uses.number == before.number + 1 else tally.uses.one_less()
+    def undo(self, transfer: str, key: Key, use: Use) -> None:
+        """A use is not served after all: what was counted is taken back, a rest may be asked for again."""
+        if use.after is not None:
+            self._take_back(key, use)
+        elif use.goes_on is not None:
+            self._break_off(transfer, _Broken(use.goes_on, use.first, use.before))
 
-    def put_back(self, transfer: str, use: Use) -> None:
-        """The rest of a download was asked for and not served: it may be asked for again."""
-        if use.goes_on is not None:
-            self._broken.setdefault(transfer, _Broken(use.goes_on, use.first, use.before))
+    def _take_back(self, key: Key, use: Use) -> None:
+        tally = self._tally(key)
+        tally.uses = use.before if tally.uses is use.after else tally.uses.one_less()
 
     def _tally(self, key: Key) -> _Tally:
         found = self._tallies.get(key)
         if found is None:
-            if len(self._tallies) >= _KEPT:  # as after a crash, but never one that waits for the disk
-                self._tallies = {k: t for k, t in self._tallies.items() if t.uses.number > t.kept}
+            if len(self._tallies) >= 2 * _KEPT:
+                self._tallies = {k: t for k, t in self._tallies.items() if t.uses.number != t.kept}
             found = self._tallies[key] = _Tally(rows.of(self._db.read, *key))
         return found
 
@@ -161,16 +181,22 @@ class Counter:
         uses = tally.uses
         return uses if uses.number <= tally.kept else Uses(tally.kept, uses.first, uses.last)
 
+    def number(self, tx: Transaction, key: Key) -> int:
+        """How many uses there are, for the writer's thread."""
+        tally = self._tallies.get(key)
+        return rows.of(tx, *key).number if tally is None else tally.uses.number
+
     async def close(self) -> None:
         """Put the true numbers where more are counted on disk."""
-        true = {key: t.uses for key, t in self._tallies.items() if t.uses.number < t.kept}
-        self._tallies.clear()
+        true = {key: tally.uses for key, tally in self._tallies.items() if tally.uses.number < tally.kept}
 
         def step(tx: Transaction) -> None:
             for key, uses in true.items():
                 rows.settle(tx, *key, uses)
 
         if true:
+            for key, uses in true.items():
+                self._tallies[key].kept = uses.number  # what is used after this is written after it
             try:
                 await self._db.write(step)
             except Unavailable as error:
@@ -181,12 +207,13 @@ class Counter:
         if whole or version is None or not version.startswith('"'):
             self._broken.pop(transfer, None)
         else:
-            self._broken[transfer] = _Broken(version, first, use.before)
+            self._break_off(transfer, _Broken(version, first, use.before))
+
+    def _break_off(self, transfer: str, broken: _Broken) -> None:
+        if len(self._broken) >= _BROKEN:  # the rest of the oldest will cost a use
+            del self._broken[next(iter(self._broken))]
+        self._broken[transfer] = broken
 
     def may_go_on(self, transfer: str) -> bool:
         """Whether the rest of a download may still be asked for."""
         return transfer in self._broken
-
-    def forget(self, transfer: str) -> None:
-        """The transfer has ended."""
-        self._broken.pop(transfer, None)

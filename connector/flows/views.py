@@ -111,6 +111,8 @@ class Views:
         return key
 
     def _keep(self, mark: tuple[object, ...], made: Source) -> None:
+        if (before := self._kept.get(mark)) is not None:  # two were made at once
+            self._bytes -= len(before.body or b"")
         self._kept[mark] = made
         self._bytes += len(made.body or b"")
         while self._bytes > _KEPT_BYTES and len(self._kept) > 1:

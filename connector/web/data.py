@@ -44,7 +44,7 @@ PASSED_ON = (
 ASKED_ON: tuple[str, ...] = (hdrs.RANGE, hdrs.IF_RANGE, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE)
 """Headers of a reader that go on to where the bytes come from; of the answer, `PASSED_ON` come back."""
 _PURPOSE = istr(PURPOSE)
-_REST = re.compile(r"bytes=([0-9]{1,18})-")
+_REST = re.compile(r"bytes=([0-9]{1,18})-[0-9]{0,18}")
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ async def data(request: web.Request) -> web.StreamResponse:
     if _PURPOSE in headers:
         about["purpose"] = purpose = _purpose(headers.getall(_PURPOSE))
     asked = Asked(purpose, request.method != "HEAD")
-    if part is not None and (rest := _REST.match(part)):
+    if part is not None and (rest := _REST.fullmatch(part)):
         asked = Asked(purpose, asked.reads, headers.get(hdrs.IF_RANGE), int(rest[1]))
     access = await node.data.open(headers.get(hdrs.AUTHORIZATION), about, asked)
     sent = _Sent()
@@ -125,8 +125,10 @@ def _purpose(said: Sequence[str]) -> str:
 
 def _same(access: Access, sent: _Sent, partial: bool) -> None:
     """Going on with a download is part of the use that it belongs to; another version is another use."""
-    expected = None if access.use is None else access.use.goes_on
-    if expected is not None and not (partial and sent.version == expected):
+    use = access.use
+    if use is None or use.goes_on is None:
+        return
+    if not partial or sent.version != use.goes_on or sent.first <= use.first:
         raise Denied("The data have changed since the download broke off; ask for them from the start.")
 
 
@@ -204,12 +206,12 @@ def _head(
         _same(access, sent, partial=False)
         return 304, {"ETag": etag, **named(request)}, (0, 0)
     part = _range(request, size, etag)
+    sent.first = 0 if part is None else part[0]
     _same(access, sent, partial=part is not None)
     headers = {"ETag": etag, "Accept-Ranges": "bytes", "Content-Type": str(access.source.media_type)}
     headers["X-Request-ID"] = request[REQUEST_ID]
     if part is None:
         return 200, headers, (0, size)
-    sent.first = part[0]
     headers["Content-Range"] = f"bytes {part[0]}-{part[1] - 1}/{size}"
     return 206, headers, part
 

@@ -26,7 +26,8 @@ PIDS = web.RequestKey("pids", tuple)
 """Provider pid and consumer pid that a message names, as far as it does."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
-"""Under which name a request for data is in the audit log. Each answer to it tells."""
+"""The name of a request for data. Each answer tells it; what was decided is in the audit log under it, once a
+token says about what."""
 
 _CODING = re.compile(r"\s*(gzip|x-gzip|\*)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?", re.IGNORECASE)
 
@@ -137,7 +138,7 @@ def _dsp_error(type_: str, request: web.Request, code: str, reasons: tuple[Any, 
 
 
 def named(request: web.Request) -> dict[str, str]:
-    """The header that tells under which name a request is in the audit log, if it is."""
+    """The header that tells a request's name, if it has one."""
     name = request.get(REQUEST_ID)
     return {} if name is None else {"X-Request-ID": name}
 

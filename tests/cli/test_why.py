@@ -1,6 +1,7 @@
 """Why, asked by both sides on the command line; reviews; and what another policy would have said."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,12 @@ def test_a_request_is_explained_and_replayed(nodes: tuple[Served, Served], cli: 
         ]
         == {}
     )
+    assert cli("negotiate", provider.ready["did"], "urn:x:over", "--wait", "-c", consumer.config)[0] == 3
     over = tmp_path / "over.yaml"
     over.write_text("over: {offer: everyone, allow: use}\n")
     code, out = cli("policy", "whatif", str(over), "--since", "1 day", "-c", provider.config)
     assert "was refused, would be allowed" in out
-    assert "decided again: 1 negotiations; 1 would turn" in out
+    assert re.search(r"decided again: ([12]) negotiations; \1 would turn", out)
     assert cli("policy", "whatif", str(over), "--since", "soon", "-c", provider.config)[0] == 2
     assert cli("policy", "whatif", str(over), "-p", "other", "-c", provider.config)[0] == 1
 

@@ -4,10 +4,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+from aiohttp import web
+
 from connector.dsp.terms import Kind
 from connector.flows.clock import iso
-from tests.enforcement.lab import clock, lab, use
-from tests.pull import drained, pull
+from connector.odrl.vocabulary import ANODE
+from tests.enforcement.lab import clock, lab, terms, use
+from tests.pull import dataset, drained, pull, upstream
 from tests.space import START
 
 EARLY, LATE = iso(START + 100), iso(START + 5_000)
@@ -15,6 +19,10 @@ LASTING = {"token_lifetime": "2 days"}
 MIXED = use(("odrl:purpose", "eq", "urn:x:one"), ("odrl:dateTime", "lteq", EARLY)) + use(
     ("odrl:purpose", "eq", "urn:x:two"), ("odrl:dateTime", "lteq", LATE)
 )
+
+
+def leaving_out(*names: str) -> dict[str, Any]:
+    return {"action": f"{ANODE}project", "constraint": terms((f"{ANODE}attribute", "isAnyOf", [*names]))}
 
 
 async def test_another_permission_that_remains_does_not_carry_a_download(tmp_path: Path) -> None:
@@ -30,6 +38,39 @@ async def test_another_permission_that_remains_does_not_carry_a_download(tmp_pat
             got, broken = await drained(first)
             assert broken
             assert len(got) < 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("later", "answered"),
+    [
+        ([{"action": "use", "duty": [leaving_out("b", "secret")]}], 503),
+        ([{**use(("odrl:purpose", "eq", "urn:x:p"))[0], "duty": [leaving_out("b")]}], 403),
+    ],
+)
+async def test_a_slow_source_makes_no_decision_old(
+    tmp_path: Path, later: list[dict[str, Any]], answered: int
+) -> None:
+    """While the data are fetched and cut down the permission ends; what remains is not what was granted."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def source(request: web.Request) -> web.StreamResponse:
+        asked.set()
+        await answer.wait()
+        return web.json_response({"a": 1, "secret": "xyzzy", "b": "bbbbbb"})
+
+    soon = {**use(("odrl:dateTime", "lt", EARLY))[0], "duty": [leaving_out("b")]}
+    async with (
+        upstream(source) as address,
+        lab(tmp_path, datasets=[dataset("slow", http={"url": address})]) as node,
+    ):
+        data = await pull(node, "slow", [soon, *later])
+        reading = asyncio.create_task(data.read())
+        await asked.wait()
+        clock(node).advance(101)
+        answer.set()
+        status, body, _ = await reading
+        assert status == answered
+        assert b"xyzzy" not in body
 
 
 async def test_what_ends_a_transfer_ends_a_request_that_is_being_decided(tmp_path: Path) -> None:
