@@ -58,7 +58,10 @@ def whatif(
         lines.append(f"  was {was}, would be {now}")
         lines += [f"  {reason}" for reason in turn["reasons"]]
     counts = ", ".join(f"{n} {subject}s" for subject, n in sorted(found["replayed"].items())) or "nothing"
-    lines.append(f"decided again: {counts}; {found['turned']} would turn; {found['skipped']} left out")
+    unknown = f", of {found['unknown']} it can't be told" if found["unknown"] else ""
+    lines.append(
+        f"decided again: {counts}; {found['turned']} would turn{unknown}; {found['skipped']} left out"
+    )
     output.show(common, found, "\n".join(map(output.plain, lines)))
     return output.OK
 

@@ -12,7 +12,6 @@ from connector.flows.decisions import facts_of
 from connector.flows.negotiate import awaits_review
 from connector.flows.transfer import Policies
 from connector.odrl import moments
-from connector.odrl.duties import DONE_HERE
 from connector.odrl.why import why
 from connector.store import processes as rows
 from connector.store.database import Database
@@ -57,7 +56,7 @@ class Answers:
         agreement = rows.agreement(self._db.read, Role.PROVIDER, line["agreement"], line["participant"])
         if agreement is not None and "agreed" in line:
             facts = facts_of(line, _epoch(line["at"]), line["participant"])
-            facts = facts._replace(duties=DONE_HERE, target=line["dataset"], collections=frozenset())
+            facts = facts._replace(target=line["dataset"], collections=frozenset())
             tree = why(self._policies.of(agreement), facts)
             if tree.truth is line["permitted"]:  # else it depended on what is not kept, and would mislead
                 decision["tree"] = tree.document()

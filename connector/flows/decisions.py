@@ -14,7 +14,8 @@ from connector.dsp.terms import Kind
 from connector.flows.exchange import Move
 from connector.odrl.compile import Compiled
 from connector.odrl.decision import Decision, Reason
-from connector.odrl.facts import Claim, Claims, Facts
+from connector.odrl.duties import DONE_HERE
+from connector.odrl.facts import Claim, Claims, Facts, Performance
 from connector.odrl.why import why
 
 KEPT = 4
@@ -74,6 +75,14 @@ def said_in(facts: Facts) -> dict[str, Any]:
         found["uses"] = facts.uses
     if facts.last_use is not None:
         found["last_use"] = None if facts.last_use == -math.inf else facts.last_use
+    if facts.groups is not None:
+        found["groups"] = sorted(facts.groups)
+    if len(facts.duties) > len(DONE_HERE):
+        found["duties"] = {
+            path: [how.state, None if how.due == math.inf else how.due]
+            for path, how in facts.duties.items()
+            if path not in DONE_HERE
+        }
     return found
 
 
@@ -89,6 +98,9 @@ def facts_of(kept_: Mapping[str, Any], now: float, participant: str) -> Facts:
     named = kept_.get("claims", {})
     held = {type_: tuple(Claim(type_, issuer, {}) for issuer in issuers) for type_, issuers in named.items()}
     last = kept_.get("last_use") if "last_use" in kept_ else None
+    groups = kept_.get("groups")
+    stood = kept_.get("duties", {}).items()
+    duties = {path: Performance(state, math.inf if due is None else due) for path, (state, due) in stood}
     return Facts(
         now,
         participant,
@@ -97,6 +109,8 @@ def facts_of(kept_: Mapping[str, Any], now: float, participant: str) -> Facts:
         purpose=kept_.get("purpose"),
         uses=kept_.get("uses"),
         last_use=-math.inf if "last_use" in kept_ and last is None else last,
+        groups=None if groups is None else frozenset(groups),
+        duties={**DONE_HERE, **duties},
     )
 
 

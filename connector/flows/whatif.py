@@ -19,9 +19,7 @@ from connector.flows.duties import tracked
 from connector.odrl import moments
 from connector.odrl.authoring import Authored
 from connector.odrl.compile import Compiled, compile_policy
-from connector.odrl.duties import DONE_HERE
 from connector.odrl.facts import Facts, Phase
-from connector.odrl.operands import iri
 from connector.odrl.rules import walk
 from connector.odrl.vocabulary import CLAIM, CREDENTIAL, CX, SECURITY_PROFILE, SPATIAL
 from connector.store import processes as rows
@@ -34,8 +32,7 @@ _PAGE = 500
 _LOOKS_INSIDE = frozenset(
     {CLAIM, SECURITY_PROFILE, SPATIAL, *(f"{CX}{n}" for n in ("FrameworkAgreement", "BusinessPartnerNumber"))}
 )
-"""Operands that need what a credential says; and groups, which are the operator's own list of that day."""
-_NOT_KEPT = _LOOKS_INSIDE | {f"{CX}BusinessPartnerGroup"}
+"""Operands that need what a credential says."""
 
 
 class Past(NamedTuple):
@@ -68,6 +65,8 @@ class Replay:
     """Decisions by no policy of these names, or from before facts were kept."""
     turns: list[Turn] = field(default_factory=list)
     turned: int = 0
+    unknown: int = 0
+    """Decisions of which it can't be told whether they turn."""
 
 
 class WhatIf:
@@ -141,7 +140,7 @@ class WhatIf:
                 line["dataset"],
                 name,
                 line["permitted"],
-                facts._replace(duties=DONE_HERE, target=line["dataset"], collections=frozenset()),
+                facts._replace(target=line["dataset"], collections=frozenset()),
             )
 
     def _policy(
@@ -166,7 +165,8 @@ def _decide(past: list[Past], policies: Mapping[str, Authored], found: Replay) -
         found.replayed[one.subject] += 1
         turn = _again(one, compiled[one.policy], seen[one.policy])
         if turn is not None:
-            found.turned += 1
+            found.turned += turn.now is not None
+            found.unknown += turn.now is None
             if len(found.turns) < _MOST_TURNS:
                 found.turns.append(turn)
 
@@ -184,17 +184,20 @@ def _again(one: Past, contract: Compiled, access: Compiled) -> Turn | None:
     if decision.permitted is one.permitted:
         return None
     reasons = tuple(reason.sentence() for reason in decision.reasons)
-    blind = _blind(*looked) or (any(r.operand == CREDENTIAL for r in decision.reasons) and bool(unasked))
+    blind = any(_blind(policy, facts) for policy in looked) or (
+        any(r.operand == CREDENTIAL for r in decision.reasons) and bool(unasked)
+    )
     if blind:
         return Turn(one, None, ("It depends on what was not asked for, or not kept, then.", *reasons))
     return Turn(one, decision.permitted, reasons)
 
 
-def _blind(*policies: Compiled) -> bool:
-    """Whether a decision looks at what is not kept: contents of credentials, groups, how duties stood."""
-    return any("groups" in policy.needs or any(tracked(policy)) for policy in policies) or any(
-        node.constraint is not None and iri(node.constraint.left_operand) in _NOT_KEPT
-        for policy in policies
-        for rule in policy.rules
-        for node in walk(rule)
+def _blind(policy: Compiled, facts: Facts) -> bool:
+    """Whether a decision looks at what was not kept: contents of credentials, or groups or duties that the
+    policy of then did not look at."""
+    unheard = any(path not in facts.duties for path, _ in tracked(policy))
+    return (
+        unheard
+        or ("groups" in policy.needs and facts.groups is None)
+        or any(node.operand in _LOOKS_INSIDE for rule in policy.rules for node in walk(rule))
     )

@@ -73,6 +73,7 @@ class WhatIfAnswer(Model):
     replayed: dict[str, int] = Field(description="How many decisions were made again, by subject.")
     skipped: int = Field(description="Decisions by other policies, or from before their facts were kept.")
     turned: int
+    unknown: int = Field(description="Decisions of which it can't be told whether they turn.")
     turns: list[Turned] = Field(description="At most 1,000.")
 
 
@@ -107,7 +108,13 @@ async def what_if(node: Node, call: Call) -> WhatIfAnswer:
         )
         for turn in found.turns
     ]
-    return WhatIfAnswer(replayed=found.replayed, skipped=found.skipped, turned=found.turned, turns=turns)
+    return WhatIfAnswer(
+        replayed=found.replayed,
+        skipped=found.skipped,
+        turned=found.turned,
+        unknown=found.unknown,
+        turns=turns,
+    )
 
 
 async def approve(node: Node, call: Call) -> model.ProcessDetail:
