@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from connector.dsp.terms import Role
-from connector.errors import AnodeError, LocalProtocolError, NotFound, RemoteProtocolError
+from connector.errors import AnodeError, LocalProtocolError, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.clock import Clock, iso
 from connector.flows.events import Event, Events, remark
 from connector.flows.statements import Statements, state_of
@@ -173,9 +173,8 @@ class Duties:
         if duty.ours:
             raise RemoteProtocolError("statement.duty: it is ours to do, so no evidence of yours counts.")
         if duty.state == "pending" or duty.event_at is None:
-            raise RemoteProtocolError(
-                f"statement.duty: it is not due, as its event ({duty.event}) is not yet."
-            )
+            why = f"its event ({duty.event}) is not yet"
+            raise Unavailable(f"statement.duty: it is not due here, as {why}; say it again later.")
         if duty.state == "fulfilled":
             return []
         if said.at < duty.event_at - _LAG:

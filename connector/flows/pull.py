@@ -13,17 +13,18 @@ from typing import Any
 from connector.dsp.terms import Role, State, Subject
 from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
 from connector.flows.clock import Clock
-from connector.flows.duties import Duties
+from connector.flows.duties import Duties, settled
 from connector.flows.peers import Peers, reasons
 from connector.flows.transfer import DataAddress, Policies, Transfers
 from connector.jsonld import documents
 from connector.odrl import rules
-from connector.odrl.catenax import plainly
 from connector.odrl.compile import Compiled
 from connector.odrl.conditions import texts
+from connector.odrl.facts import Facts
 from connector.peers.client import Answer, Client, Stream
 from connector.store import processes as rows
 from connector.store.database import Database
+from connector.store.processes import Agreement
 
 PURPOSE = "Usage-Purpose"
 """The header that declares what a request for data is for."""
@@ -50,21 +51,30 @@ class Pull:
         self._peers, self._transfers, self._policies, self._duties = peers, transfers, policies, duties
         self._refreshing: dict[str, asyncio.Task[None]] = {}
 
-    async def address(self, pid: str, refused: str | None = None) -> DataAddress:
-        """Where the data of a transfer is, with a token that is good for a moment at least.
-
-        `refused` is a token that the provider did not take.
+    async def address(self, pid: str) -> DataAddress:
+        """Where the data of a transfer is, with a token that is good for a moment at least: for programs that
+        fetch by themselves. From now on the data count as used.
 
         :raises NotFound: no such transfer, or it is not running.
         :raises Denied: the transfer has been terminated; the reason is told.
         """
+        found = await self._address(pid)
+        await self._used(pid)
+        return found
+
+    async def _used(self, pid: str) -> None:
+        process = rows.process(self._db.read, pid)
+        if process is not None:
+            await self._duties.used(process.role, process.details["agreement"], process.participant)
+
+    async def _address(self, pid: str, refused: str | None = None) -> DataAddress:
+        """`refused` is a token that the provider did not take."""
         process = rows.process(self._db.read, pid)
         if process is None or process.subject is not Subject.TRANSFER or process.role is not Role.CONSUMER:
             raise NotFound(f"There is no transfer {pid} in which this node is the consumer.")
         if process.state is State.TERMINATED:
             raise Denied(f"The transfer has been terminated: {process.reason or 'no reason was given'}")
         address = self._peers.data_address(pid)
-        await self._duties.used(process.role, process.details["agreement"], process.participant)
         ending = address.expires is not None and self._clock.now() >= address.expires - _EARLY
         if address.authorization != refused and not (ending and address.refresh_token):
             return address
@@ -79,14 +89,32 @@ class Pull:
         await self._transfers.keep_address(pid, await self._peers.refreshed(pid))
 
     def purposes(self, pid: str) -> tuple[str, ...] | None:
-        """The purposes that are agreed for a transfer's data; None if none need be declared."""
+        """The purposes that are agreed for a transfer's data; None if none matters."""
+        agreement = self._agreement(pid)
+        policy = None if agreement is None else self._policies.of(agreement)
+        return _purposes(policy) if policy is not None and "purpose" in policy.needs else None
+
+    def _agreement(self, pid: str) -> Agreement | None:
         process = rows.process(self._db.read, pid)
         named = None if process is None else process.details.get("agreement")
-        found = None
-        if process is not None and named is not None:
-            found = rows.agreement(self._db.read, Role.CONSUMER, named, process.participant)
-        policy = None if found is None else self._policies.of(found)
-        return _purposes(policy) if policy is not None and "purpose" in policy.needs else None
+        if process is None or named is None:
+            return None
+        return rows.agreement(self._db.read, Role.CONSUMER, named, process.participant)
+
+    def _check_purpose(self, pid: str, purpose: str | None) -> None:
+        """Raise Denied where the agreement can allow nothing for this purpose, or without one."""
+        agreement = self._agreement(pid)
+        if agreement is None:
+            return
+        policy = self._policies.of(agreement)
+        agreed = _purposes(policy) if "purpose" in policy.needs else ()
+        ours = str(agreement.document.get("assignee", ""))
+        facts = Facts(
+            self._clock.now(), ours, agreement.agreed, purpose=purpose or "", duties=settled(policy)
+        )
+        if agreed and not policy.possible(facts):
+            said = "no purpose was declared" if purpose is None else f"declared was {purpose[:100]!r}"
+            raise Denied(f"The data were agreed for {' or '.join(agreed)}; {said}: declare one of these.")
 
     @asynccontextmanager
     async def open(
@@ -98,24 +126,23 @@ class Pull:
 
         :raises Denied: the provider refuses, with its reasons; or the purpose is none of those agreed.
         """
-        address = await self.address(pid)
-        agreed = self.purposes(pid)
-        if agreed and (purpose is None or plainly(purpose) not in map(plainly, agreed)):
-            said = "no purpose was declared" if purpose is None else f"{purpose[:100]!r} is none of them"
-            raise Denied(f"The data were agreed for {' or '.join(agreed)}; {said}: declare one of these.")
+        address = await self._address(pid)
+        self._check_purpose(pid, purpose)
         if purpose is not None:
             headers = {**headers, PURPOSE: purpose}
         async with AsyncExitStack() as opened:
             stream = await opened.enter_async_context(self._ask(address, headers))
             if stream.status == 401 and address.refresh_token:
                 await opened.aclose()
-                address = await self.address(pid, refused=address.authorization)
+                address = await self._address(pid, refused=address.authorization)
                 stream = await opened.enter_async_context(self._ask(address, headers))
             if stream.status not in _DATA:
                 refused, given = await _refusal(stream)
                 if isinstance(refused, Denied):
                     await self._transfers.keep_refusal(pid, given, stream.headers.get("x-request-id"))
                 raise refused
+            if stream.status in (200, 206):
+                await self._used(pid)
             yield stream
 
     def _ask(self, address: DataAddress, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Stream]:
@@ -155,4 +182,6 @@ async def _refusal(stream: Stream) -> tuple[AnodeError, Any]:
     except RemoteProtocolError:
         document = None
     given = document.get("reason") if isinstance(document, dict) else None
-    return kind(*(f"The provider answered {stream.status}: {reason}" for reason in said)), given
+    name = stream.headers.get("x-request-id")
+    quote = [f"To ask the provider why, quote request {name[:100]}."] if name and name.isprintable() else []
+    return kind(*(f"The provider answered {stream.status}: {reason}" for reason in said), *quote), given

@@ -35,6 +35,7 @@ POLICIES = {
         "allow": "use",
         "duty": [{"inform": {"within": "1 day", "of": "first-use"}}],
     },
+    "inform-repair": {"offer": "everyone", "allow": "use", "when": [{"purpose": "repair"}], "duty": [INFORM]},
     "review": {"offer": "everyone", "allow": "use", "duty": [{"reviewPolicy": {"within": "2 days"}}]},
 }
 
@@ -455,3 +456,36 @@ async def test_a_download_is_looked_at_with_duties_as_they_stand(trade: Trade, d
         data.reconsider()
         await trade.quiet()
     assert bool(stopped) is not done
+
+
+@under("trade", ["inform-repair"], indirect=True)
+async def test_what_is_refused_is_no_first_use(trade: Trade) -> None:
+    """Neither a request that our own node does not send, nor one that the provider refuses, makes a duty due;
+    what follows from the use is then told once, and counts."""
+    pid = await trade.transfer()
+    with pytest.raises(Denied, match="agreed for repair"):
+        await trade.read(pid)
+    found = trade.consumer.node.peers.data_address(pid)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(found.endpoint, headers={"Authorization": found.authorization}) as answer,
+    ):
+        assert answer.status == 403
+    assert (trade.ours.state, trade.theirs.state) == ("pending", "pending")
+    async with trade.consumer.node.pull.open(pid, {}, "repair") as stream:
+        assert stream.status == 200
+    await trade.quiet()
+    assert (trade.ours.state, trade.theirs.state) == ("fulfilled", "fulfilled")
+
+
+@under("trade", ["inform"], indirect=True)
+async def test_evidence_that_comes_early_is_said_again(trade: Trade) -> None:
+    """A provider that does not know of the event yet says so; the consumer's node tells it later."""
+    pid = await trade.transfer()
+    await trade.consumer.node.pull.address(pid)
+    await trade.quiet()
+    assert (trade.ours.state, trade.theirs.state) == ("fulfilled", "pending")
+    assert "on its way" in str(trade.consumer.node.duties.told(trade.ours))
+    await trade.read(pid)
+    await trade.later(60)
+    assert trade.theirs.state == "fulfilled"

@@ -46,3 +46,19 @@ async def test_a_purpose_is_declared_and_checked_first(tmp_path: Path) -> None:
             session.get(address.endpoint, headers={"Authorization": address.authorization}) as answer,
         ):
             assert (answer.status, "declare the purpose" in await answer.text()) == (403, True)
+
+
+async def test_a_purpose_that_is_one_way_of_several_need_not_be_declared(tmp_path: Path) -> None:
+    """Who may have the data without a purpose is not stopped by its own node."""
+    either = {"offer": "everyone", "allow": "use", "when": [{"any": [{"times": 1}, {"purpose": "repair"}]}]}
+    async with space(tmp_path) as made:
+        provider = await made.add("provider", policies={"repair": either}, datasets=DATASETS)
+        consumer = await made.add("consumer")
+        pid = await started(consumer, provider)
+        async with consumer.node.pull.open(pid, {}) as stream:
+            assert stream.status == 200
+        with pytest.raises(Denied, match="answered 403"):
+            async with consumer.node.pull.open(pid, {}):
+                pass
+        async with consumer.node.pull.open(pid, {}, "repair") as stream:
+            assert stream.status == 200
