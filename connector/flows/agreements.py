@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from connector.dsp.process import Process
 from connector.dsp.terms import Role
 from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError
+from connector.flows import derived
 from connector.flows.clock import Clock
 from connector.flows.duties import Duties, settled, standing
 from connector.flows.events import Event, Events, remark
@@ -106,6 +107,8 @@ class Agreements:
             return None  # its negotiation is not over: that ends what it began
         if agreement.role is Role.CONSUMER:
             return None  # the provider's word counts
+        if (passed := derived.over(self._db.read, agreement.dataset, now)) is not None:
+            return passed.text, (passed,)
         policy = self._policies.of(agreement)
         performed = standing(self._db.read, agreement.role, agreement.id, agreement.participant)
         consumer = agreement.participant
@@ -149,6 +152,7 @@ class Agreements:
                     remark(tx, agreement, now, "end", "the terms of the agreement allow nothing any more")
                 )
                 told += self._owed.happened(tx, agreement, "agreement-end", ends, now)
+                self._pass_on_no_more(tx, agreement)
             courses.save(tx, course)
         return told
 
@@ -215,8 +219,13 @@ class Agreements:
         rows.forget_agreement(tx, agreement.role, agreement.id, agreement.participant)
         for pid in rows.open_transfers(tx, agreement.role, agreement.id, agreement.participant):
             access.revoke(tx, pid)
+        self._pass_on_no_more(tx, agreement)
         told.append(remark(tx, agreement, now, "retire", f"retired by {who}: {reason}"))
         return [*told, *self._owed.happened(tx, agreement, "agreement-end", now, now)]
+
+    def _pass_on_no_more(self, tx: Transaction, agreement: Agreement) -> None:
+        if agreement.role is Role.CONSUMER:
+            courses.look_at_derived(tx, agreement.id)
 
 
 def _moments(policy: Compiled, agreement: Agreement, now: float) -> tuple[float | None, float | None]:

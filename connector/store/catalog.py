@@ -118,6 +118,12 @@ def derived(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute(query).fetchall())
 
 
+def upstream(connection: sqlite3.Connection, dataset_id: str) -> str | None:
+    """The agreement under which this node has what a dataset was made from, if it is passed on."""
+    declared = source(connection, dataset_id)
+    return None if declared is None else declared.get("derived_from")
+
+
 def definition(connection: sqlite3.Connection, dataset_id: str) -> tuple[dict[str, Any], str] | None:
     """What was published, as written by the operator, and where it came from."""
     row = connection.execute("SELECT definition, origin FROM datasets WHERE id = ?", (dataset_id,)).fetchone()

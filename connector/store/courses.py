@@ -69,5 +69,15 @@ def look_again(tx: sqlite3.Connection, role: Role, agreement: str, participant: 
     tx.execute(query, (role, agreement, participant))
 
 
+def look_at_derived(tx: sqlite3.Connection, upstream: str) -> None:
+    """An agreement of ours has ended: those about what was made from its data turn now."""
+    tx.execute(
+        "UPDATE courses SET next_moment = 0 WHERE role = 'PROVIDER' AND state = 'running' "
+        "AND (agreement, participant) IN (SELECT id, participant FROM agreements WHERE role = 'PROVIDER' "
+        "AND dataset IN (SELECT id FROM datasets WHERE json_extract(source, '$.derived_from') = ?))",
+        (upstream,),
+    )
+
+
 def _course(row: tuple[str, ...]) -> Course:
     return Course(Role(row[0]), *row[1:])  # type: ignore[arg-type]  # as the columns are declared

@@ -12,6 +12,7 @@ from connector.dsp.terms import Kind, Role
 from connector.errors import InvalidFile, NotFound
 from connector.flows.catalog import query
 from connector.flows.publish import Dataset
+from connector.node import Node
 from connector.store import processes as rows
 from tests.dataspace import Dataspace
 
@@ -110,3 +111,32 @@ async def test_nor_can_an_operator_pass_on_more_by_hand(tmp_path: Path) -> None:
         assert ended is not None
         assert ended.state == "TERMINATED"
         assert "go beyond" in str(ended.reason)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+async def test_what_is_passed_on_ends_with_what_it_was_made_from(tmp_path: Path, who: int) -> None:
+    """When either side retires the agreement with the first node, the transfers of the third end
+    with the reason, and no new one goes on, though its own agreement lasts longer."""
+    async with agreed(tmp_path) as (space, agreement):
+        _, second, third = space.nodes
+        await second.publisher.publish(derived(agreement, "short"))
+        terms = second.catalog.terms["short"].document("urn:x:derived")
+        await third.negotiations.request(second.participant, second.address, terms)
+        await space.settle(1.0)
+        (ours,) = rows.agreements(third.db.read, None, "", 10)
+        running = await third.transfers.request(ours.id)
+        await space.settle(1.0)
+        assert state(third, running.pid) == ("STARTED", None)
+        await space.nodes[who].agreements.retire(agreement, "sold")
+        await space.settle(DAY)
+        ended = "The agreement under which the provider has the data has ended."
+        assert state(third, running.pid) == ("TERMINATED", ended)
+        again = await third.transfers.request(ours.id)
+        await space.settle(1.0)
+        assert state(third, again.pid) == ("TERMINATED", ended)
+
+
+def state(node: Node, pid: str) -> tuple[str | None, str | None]:
+    found = rows.process(node.db.read, pid)
+    assert found is not None
+    return found.state, found.reason
