@@ -45,6 +45,7 @@ from connector.flows.peers import Peers
 from connector.flows.publish import Publisher
 from connector.flows.pull import Pull
 from connector.flows.questions import Questions
+from connector.flows.requirements import Requirements
 from connector.flows.review import Reviews
 from connector.flows.schemas import MAX_BYTES as SCHEMA_BYTES
 from connector.flows.schemas import Schemas
@@ -194,6 +195,9 @@ class Node:
             parts.transfer
             or transfer.policy_reaction(agreed, self._claims_of, self._groups_of, standing, self.uses.number),
         )
+        own = config.negotiation
+        limits = judge.Limits(own.counters, own.review, own.review_deadline)
+        self.requirements = Requirements(_requirements(config), self._groups_of)
         negotiation = Negotiation(
             self.participant,
             self.address,
@@ -201,7 +205,7 @@ class Node:
             new_id,
             self._void,
             self.moments.look,
-            parts.negotiate or judge.policy_reaction(self.catalog, _limits(config)),
+            parts.negotiate or judge.policy_reaction(self.catalog, limits, self.requirements),
             self._awaited,
         )
         conducts: dict[Subject, Conduct] = {
@@ -461,15 +465,14 @@ def _resources(config: Config) -> dict[str, tuple[bytes, ...]]:
         raise InvalidFile(f"{trouble.filename}: can't be read: {trouble.strerror}") from None
 
 
-def _limits(config: Config) -> judge.Limits:
-    """How far the settings let the node go by itself. Raises InvalidFile."""
-    settings = config.negotiation
-    accept = authoring.load(settings.accept)
-    if wrong := [a for a in accept.values() if a.review or a.data]:
+def _requirements(config: Config) -> dict[str, authoring.Authored]:
+    """What the settings say that we need as consumer. Raises InvalidFile."""
+    found = authoring.load(config.negotiation.accept)
+    if wrong := [a for a in found.values() if a.review or a.data]:
         raise InvalidFile(
             *(f"{a.place}: {a.id}: what we need as consumer has no `review` and no `data`" for a in wrong)
         )
-    return judge.Limits(settings.counters, settings.review, settings.review_deadline, accept)
+    return found
 
 
 def _groups(config: Config) -> dict[str, frozenset[str]]:

@@ -22,7 +22,8 @@ from connector.quantities import seconds
 PeerArgument = Annotated[str, Parameter(help="The peer: its DID, or its node's URL.")]
 DatasetArgument = Annotated[str, Parameter(help="The dataset's id, as `anode catalog show PEER` lists it.")]
 OfferOption = Annotated[
-    str | None, Parameter(show_default=False, help="The id of the offer to ask for. Else the first.")
+    str | None,
+    Parameter(show_default=False, help="The id of the offer to ask for. Else as `negotiation.accept` wants."),
 ]
 TimeoutOption = Annotated[str, Parameter(help="How long to wait, such as 30s or 10m. The process goes on.")]
 

@@ -4,14 +4,13 @@ As provider: what is asked for is agreed to when its rules are those of an offer
 stay within one, and the policy holds now. Other terms are countered with the offer that is nearest. Where a
 policy, or the settings, want a review, the operator is waited for: the process stays as it is.
 
-As consumer: what was asked for is accepted. Another offer is accepted when all that one of our own
-requirements needs lies within it; else we ask for the next of these; without requirements it waits for the
+As consumer: what was asked for is accepted. Another offer is accepted when it is acceptable by one of our own
+requirements (`flows/requirements.py`); else we ask by the next of these; without any it waits for the
 operator. Each side counters a limited number of times, so a negotiation always comes to an end.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from connector.dsp.process import Process
@@ -21,12 +20,12 @@ from connector.flows.catalog import Catalog, Terms
 from connector.flows.decisions import entry, kept, refusal
 from connector.flows.exchange import Move, Reaction, Wait
 from connector.flows.negotiate import read
+from connector.flows.requirements import Requirements, asking, lack
 from connector.odrl import canonical
-from connector.odrl.authoring import Authored
-from connector.odrl.compile import Decision, compile_policy, compiled_for
+from connector.odrl.compile import Decision, compiled_for
 from connector.odrl.decision import Reason
 from connector.odrl.facts import Facts
-from connector.odrl.model import Policy, offer, to_document
+from connector.odrl.model import Policy
 from connector.odrl.subset import beyond, demands
 from connector.store.database import Transaction
 
@@ -41,13 +40,13 @@ class Limits:
     counters: int = 3
     review: bool = False
     review_deadline: float = 7 * 86_400.0
-    accept: Mapping[str, Authored] = field(default_factory=lambda: MappingProxyType({}))
-    """The consumer's own requirements, best first. `access` says of which providers they take offers."""
 
 
-def policy_reaction(catalog: Catalog, limits: Limits | None = None) -> Reaction:
+def policy_reaction(
+    catalog: Catalog, limits: Limits | None = None, requirements: Requirements | None = None
+) -> Reaction:
     """The reaction of a node that negotiates by its policies."""
-    judge = _Judge(catalog, limits or Limits())
+    judge = _Judge(catalog, limits or Limits(), requirements or Requirements({}, catalog.groups))
 
     def react(tx: Transaction, process: Process, now: float) -> Move | Wait | None:
         if process.role is Role.CONSUMER:
@@ -62,8 +61,8 @@ def policy_reaction(catalog: Catalog, limits: Limits | None = None) -> Reaction:
 
 
 class _Judge:
-    def __init__(self, catalog: Catalog, limits: Limits) -> None:
-        self._catalog, self._limits = catalog, limits
+    def __init__(self, catalog: Catalog, limits: Limits, requirements: Requirements) -> None:
+        self._catalog, self._limits, self._requirements = catalog, limits, requirements
 
     # -- as provider
 
@@ -146,24 +145,20 @@ class _Judge:
             return None
         if process.details.get("asked") == process.details["digest"]:
             return Move(Kind.ACCEPT)
-        facts = Facts(now, process.participant, now, action="access", phase="catalog")
-        facts = facts._replace(groups=self._catalog.groups(process.participant))
-        mine = [
-            need
-            for need in self._limits.accept.values()
-            if compile_policy(need.access, "access").decide(facts).permitted
-        ]
+        mine = self._requirements.of(process.participant, now)
         if not mine:
             return None
         offered, _ = read(process.details["offer"], "Offer")
-        lacks = [(need, beyond(need.contract, offered)) for need in mine]
-        facts = facts._replace(action="use", phase="negotiation")
-        for need, lack in lacks:
-            if not lack:
+        lacks = [(need, lack(need, offered)) for need in mine]
+        facts = Facts(now, process.participant, now, phase="negotiation")
+        facts = facts._replace(groups=self._catalog.groups(process.participant))
+        for need, missing in lacks:
+            if not missing:
                 decided = entry(Decision(True), facts, need.id)
                 return Move(Kind.ACCEPT, kept={"decisions": kept(process, decided)})
-        nearest, lack = min(lacks, key=lambda pair: len(pair[1]))
-        known: dict[str, Any] = {"decisions": kept(process, entry(Decision(False, lack), facts, nearest.id))}
+        nearest, missing = min(lacks, key=lambda pair: len(pair[1]))
+        decided = entry(Decision(False, missing), facts, nearest.id)
+        known: dict[str, Any] = {"decisions": kept(process, decided)}
         asked = process.details.get("requested", [])
         for need in mine if self._may_counter(process) else ():
             digest = canonical.digest(need.contract)
@@ -172,10 +167,10 @@ class _Judge:
                 return Move(
                     Kind.REQUEST,
                     f"the offer is not within our requirements: asking by {need.id}",
-                    {"offer": to_document(offer(need.contract, process.details["offer"]["@id"]))},
+                    {"offer": asking(need, process.details["offer"]["@id"])},
                     kept=known,
                 )
-        return replace(refusal(lack), kept=known)
+        return replace(refusal(missing), kept=known)
 
     def _may_counter(self, process: Process) -> bool:
         return int(process.details.get("counters", 0)) < self._limits.counters

@@ -102,20 +102,25 @@ class Peers:
         where = f"{peer.address}/catalog/datasets/{quote(dataset_id, safe='')}"
         return _document(await self._ask("GET", where, peer.participant, None), "Dataset")
 
-    async def offer(self, peer: Peer, dataset_id: str, offer_id: str | None = None) -> dict[str, Any]:
-        """An offer that a peer makes to us for a dataset, ready to ask for: with its `target`.
+    async def offers(self, peer: Peer, dataset_id: str) -> list[dict[str, Any]]:
+        """The offers that a peer makes to us for a dataset, one at least, ready to ask for: with `target`.
 
-        :raises NotFound: no such dataset, or no such offer of it.
+        :raises NotFound: no such dataset, or no offer of it.
         """
         listed = (await self.dataset(peer, dataset_id)).get("hasPolicy")
-        offers = [o for o in (listed if isinstance(listed, list) else [listed]) if isinstance(o, dict)]
+        found = [o for o in (listed if isinstance(listed, list) else [listed]) if isinstance(o, dict)]
+        if not found:
+            raise NotFound(f"{peer.participant} makes no offer for {dataset_id}.")
+        return [{**one, "@type": "Offer", "target": dataset_id} for one in found]
+
+    async def offer(self, peer: Peer, dataset_id: str, offer_id: str) -> dict[str, Any]:
+        """One of them, by its id. Raises NotFound."""
+        offers = await self.offers(peer, dataset_id)
         for offer in offers:
-            if offer_id is None or offer.get("@id") == offer_id:
-                return {**offer, "@type": "Offer", "target": dataset_id}
-        made = ", ".join(str(o.get("@id")) for o in offers) or "none"
-        raise NotFound(
-            f"{peer.participant} makes no offer {offer_id or ''} for {dataset_id}; it makes: {made}."
-        )
+            if offer.get("@id") == offer_id:
+                return offer
+        made = ", ".join(str(o.get("@id")) for o in offers)
+        raise NotFound(f"{peer.participant} makes no offer {offer_id} for {dataset_id}; it makes: {made}.")
 
     async def state(self, pid: str) -> dict[str, Any]:
         """What the peer says of a process (only a provider must answer)."""

@@ -162,7 +162,10 @@ class NegotiationRequest(Model):
 
     peer: str = Field(description="The provider's DID, or its node's URL.")
     dataset: str = Field(description="The dataset's id in the provider's catalog.")
-    offer: str | None = Field(None, description="The id of one of its offers; without it, the first.")
+    offer: str | None = Field(
+        None,
+        description="The id of one of its offers. Without it, what `negotiation.accept` wants; or the first.",
+    )
     terms: dict[str, Any] | None = Field(
         None, description="Other terms: an ODRL Offer in the words of the protocol, with `@id`."
     )

@@ -20,14 +20,20 @@ async def show_negotiation(node: Node, call: Call) -> model.ProcessDetail:
 
 
 async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
-    """Ask a provider for a contract about one of its datasets.
+    """Ask a provider for a contract about one of its datasets: by an offer of its, by other terms, or, where
+    neither is named, by what this node's own requirements make of its offers.
 
     Answers as soon as the request is kept; follow the negotiation with `/events`.
     """
     asked: model.NegotiationRequest = call.body
     peer = await node.peers.find(asked.peer)
-    terms = asked.terms and {**asked.terms, "target": asked.dataset}
-    offer = terms or await node.peers.offer(peer, asked.dataset, asked.offer)
+    if asked.terms:
+        offer = {**asked.terms, "target": asked.dataset}
+    elif asked.offer is not None:
+        offer = await node.peers.offer(peer, asked.dataset, asked.offer)
+    else:
+        offers = await node.peers.offers(peer, asked.dataset)
+        offer = node.requirements.choose(peer.participant, offers, node.clock.now())
     process = await node.negotiations.request(peer.participant, peer.address, offer)
     return detail(node, Subject.NEGOTIATION, process.pid)
 

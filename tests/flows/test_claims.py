@@ -29,7 +29,7 @@ OFFER = {"policies": POLICIES, "datasets": DATASETS}
 async def negotiate(consumer: Running, provider: Running, dataset_id: str = DATASET) -> Any:
     """Ask for the first offer of a dataset; the negotiation at its end."""
     peer = await consumer.node.peers.find(provider.did)
-    offer = await consumer.node.peers.offer(peer, dataset_id)
+    offer, *_ = await consumer.node.peers.offers(peer, dataset_id)
     process = await consumer.node.negotiations.request(peer.participant, peer.address, offer)
     return await until(consumer, process.pid, "FINALIZED")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,47 @@ async def test_access_by_law_is_never_reviewed(tmp_path: Path) -> None:
     async with Dataspace(tmp_path, 2, **files) as space:
         consumer, _ = await ask(space, tmp_path)
         assert consumer.state == "FINALIZED"
+
+
+async def chosen(space: Dataspace) -> str | None:
+    """Which offer, or which terms, the consumer asks for by itself; how the negotiation ends."""
+    provider, consumer = space.nodes
+    peer = await consumer.peers.find(provider.participant)
+    offers = await consumer.peers.offers(peer, BATTERY["id"])
+    wanted = consumer.requirements.choose(peer.participant, offers, consumer.clock.now())
+    await consumer.negotiations.request(peer.participant, peer.address, wanted)
+    await space.settle(1.0)
+    return sides(space)[0].state
+
+
+async def test_the_offer_that_fits_is_asked_for(tmp_path: Path) -> None:
+    """Of two offers the second fits what the consumer needs: that is asked for, and nothing else."""
+    need = {
+        "long": {"offer": "everyone", "allow": "use", "when": [{"purpose": "repair"}, {"for": "60 days"}]}
+    }
+    need["long"]["never"] = ["distribute"]
+    short = {**LEASE, "stop": {"after": "10 days"}}
+    async with two(tmp_path, lease=deepcopy(short), trial=LEASE, need=need) as space:
+        assert await chosen(space) == "FINALIZED"
+        (agreement,) = rows.agreements(space.nodes[1].db.read, None, "", 10)
+        assert "P90D" in str(agreement.document)
+
+
+async def test_what_is_needed_is_asked_for_where_no_offer_fits(tmp_path: Path) -> None:
+    """An offer asks for a duty that the consumer does not take on: it asks without, the provider insists, and
+    the negotiation ends with the reason."""
+    need = {"mine": {"offer": "everyone", "allow": "use", "never": ["distribute"]}}
+    lease = {**LEASE, "duty": [{"delete": {"within": "7 days", "of": "agreement-end"}}], "stop": None}
+    lease = {name: block for name, block in lease.items() if block is not None}
+    async with two(tmp_path, lease=lease, need=need) as space:
+        assert await chosen(space) == "TERMINATED"
+        assert "delete" in str(sides(space)[1].reason)
+
+
+async def test_without_requirements_the_first_offer_is_asked_for(tmp_path: Path) -> None:
+    """Requirements that are for other providers change nothing."""
+    need = {
+        "mine": {"offer": {"partners": ["did:web:x.example"]}, "allow": "use", "when": [{"for": "1 day"}]}
+    }
+    async with two(tmp_path, need=need) as space:
+        assert await chosen(space) == "FINALIZED"
