@@ -27,7 +27,7 @@ from connector.flows.claims import Presentations
 from connector.flows.clock import Clock
 from connector.flows.credentials import Credentials
 from connector.flows.data import DataPlane
-from connector.flows.decisions import refusal
+from connector.flows.decisions import ended
 from connector.flows.deliver import Courier
 from connector.flows.duties import Duties, standing
 from connector.flows.events import Events
@@ -309,7 +309,7 @@ class Node:
             self._claims_of,
             self._groups_of,
             self._cut,
-            self._ended,
+            self._terminate,
             self._end_transfer,
         )
         moments = Moments(clock, tasks, (agreements, owed, said))
@@ -431,18 +431,17 @@ class Node:
     def _cut(self, pid: str) -> None:
         self.data.cut(pid)
 
-    async def _ended(self, pid: str, reason: str, reasons: tuple[Reason, ...]) -> None:
-        await self._terminate(pid, refusal(reasons) if reasons else Move(Kind.TERMINATE, reason))
-
     def _void(self, agreement_id: str, participant: str) -> None:
         for pid in rows.transfers_under(self.db.read, agreement_id, participant):
             self._end_transfer(pid, "The negotiation of its agreement was terminated.")
 
     def _end_transfer(self, pid: str, reason: str, reasons: tuple[Reason, ...] = ()) -> None:
-        move = refusal(reasons) if reasons else Move(Kind.TERMINATE, reason)
-        self.tasks.run(self._terminate(pid, move))
+        self.tasks.run(self._terminate(pid, reason, reasons))
 
-    async def _terminate(self, pid: str, move: Move) -> Process | None:
+    async def _terminate(self, pid: str, reason: str, reasons: tuple[Reason, ...]) -> Process | None:
+        process, move = rows.process(self.db.read, pid), Move(Kind.TERMINATE, reason)
+        if process is not None and reasons:
+            move = ended(process, reasons, self.clock.now())
         try:
             return await self.exchange.send(Subject.TRANSFER, pid, move)
         except (LocalProtocolError, NotFound, Unavailable):

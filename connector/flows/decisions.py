@@ -5,6 +5,7 @@ Of a participant's credentials types and issuers are kept, as the audit log has 
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -123,6 +124,15 @@ def refusal(reasons: tuple[Reason, ...]) -> Move:
         code=public[0].code if public else None,
         details=tuple(reason.document() for reason in public),
     )
+
+
+def ended(process: Process, reasons: tuple[Reason, ...], now: float) -> Move:
+    """The message that ends a transfer since its policy allows nothing any more; the reasons are kept whole.
+
+    What it was decided from is not: it was no request.
+    """
+    decided = {"at": now, "phase": "transfer", "permitted": False, "reasons": [r.document() for r in reasons]}
+    return replace(refusal(reasons), kept={"decisions": kept(process, decided)})
 
 
 def with_told(process: Process, reasons: Any, request: str | None = None) -> Mapping[str, Any]:

@@ -90,6 +90,8 @@ class WhatIf:
         for subject in Subject:
             for process in self._changed(subject, since):
                 for entry in process.details.get("decisions", ()):
+                    if "facts" not in entry:
+                        continue
                     agreement = process.details.get("agreement")
                     name = entry.get("policy") or (
                         self._policy(agreement, process.participant, names) if agreement else None

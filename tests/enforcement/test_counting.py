@@ -10,7 +10,8 @@ from connector.dsp.terms import Kind, Role
 from connector.flows.uses import Counter
 from connector.odrl.vocabulary import ANODE, COUNT, TIME_INTERVAL
 from connector.store import processes
-from tests.enforcement.lab import another, clock, lab, renewed, status, terms, use
+from connector.web.management_answers import Why
+from tests.enforcement.lab import another, clock, ended, lab, renewed, status, terms, use
 from tests.enforcement.test_uses import HOURLY, counted
 from tests.peer import PEER
 from tests.pull import Pull, agree, begin, dataset, drained, pull, state, upstream
@@ -167,3 +168,16 @@ async def test_the_last_use_goes_on_though_a_duty_waits_for_it(tmp_path: Path) -
             duties.used = used  # type: ignore[method-assign]
             got, broken = await drained(response)
         assert (response.status, len(got), broken) == (206, 32 << 20, False)
+
+
+async def test_why_a_transfer_ended_is_kept(tmp_path: Path) -> None:
+    """`why` has the decision that ended it, with what would have done, beside the one that started it."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "record", ONCE)
+        assert await status(data) == 200
+        await ended(data)
+        began, over = (await node.node.answers.why(data.pid))["decisions"]
+        assert (began["permitted"], over["permitted"]) == (True, False)
+        (reason,) = over["reasons"]
+        assert (reason["code"], reason["expected"]) == ("constraint-not-satisfied", "at most 1 times")
+        assert Why.model_validate(await node.node.answers.why(data.pid))
