@@ -213,7 +213,8 @@ class Agreements:
             return []
         who = by or "this node's operator"
         told = self._owed.begin(tx, agreement, self._policies.of(agreement), now)
-        why = f"The agreement was retired by {by or 'its other side'}: {reason}"
+        ours = agreement.document.get("assigner" if agreement.role is Role.PROVIDER else "assignee")
+        why = f"The agreement was retired by {by or ours}: {reason}"  # both sides read it
         over = course._replace(state="retired", next_moment=now, retired_by=who, reason=why)
         courses.save(tx, over if course.ended else over._replace(ended=now))
         rows.forget_agreement(tx, agreement.role, agreement.id, agreement.participant)

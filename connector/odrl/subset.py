@@ -224,7 +224,8 @@ def _alone(rule: Rule, kind: str = "obligation") -> Policy:
 
 
 def _wider(path: str, what: str) -> Reason:
-    return Reason("wider-terms", path, f"The terms go beyond what is offered: there {what}.")
+    text = f"The terms go beyond what is offered: there {what[:1].lower()}{what[1:]}."
+    return Reason("wider-terms", path, text)
 
 
 def _more(path: str, what: str) -> Reason:

@@ -352,7 +352,7 @@ async def test_either_side_retires_an_agreement(trade: Trade, by: str) -> None:
     assert (course.state, course.retired_by) == ("retired", "this node's operator")
     ended = await until(trade.consumer, pid, "TERMINATED")
     assert ended.state == "TERMINATED"
-    assert "the battery burned" in ended.reason
+    assert f"retired by {side.did}: the battery burned" in ended.reason
     await trade.quiet()
     [told] = processes.agreements_with_id(other.node.db.read, trade.agreement)
     known = courses.find(other.node.db.read, told.role, told.id, told.participant)
