@@ -144,7 +144,7 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
         told = len(faults)
         access, contract = (write(reader) for write in _PROFILES[profile])
         data = _data(reader)
-        tested = cases.read(reader) if "cases" in blocks else ()
+        tested = cases.read(reader, contract) if "cases" in blocks else ()
         review = _review(reader, data)
         if len(faults) == told:
             for policy in (access, contract):
