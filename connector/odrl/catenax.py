@@ -13,7 +13,17 @@ from types import MappingProxyType
 from typing import Literal
 
 from connector.odrl import times
-from connector.odrl.conditions import Condition, Operand, RuleKind, one, promise, texts, untold
+from connector.odrl.conditions import (
+    Condition,
+    Operand,
+    RuleKind,
+    either,
+    one,
+    promise,
+    quoted,
+    texts,
+    untold,
+)
 from connector.odrl.facts import Facts
 from connector.odrl.policy import Operator, Value
 from connector.odrl.proofs import having, proof
@@ -28,7 +38,7 @@ _NUMBER = re.compile(r"BPN[LSA][0-9A-Z]{12}\Z")
 _FRAMEWORK = re.compile(r"([A-Z][A-Za-z]{1,60}):([0-9]{1,3}(?:\.[0-9]{1,3})?)\Z")
 
 REGIONS = {
-    f"cx.region.{region}:1": name
+    f"cx.region.{region}:1": name if region == "all" else f"in {name}"
     for region, name in {
         "all": "everywhere",
         "europe": "Europe",
@@ -46,11 +56,11 @@ _BOTH: tuple[RuleKind, ...] = ("permission", "prohibition")
 
 TERMS: Mapping[str, tuple[str, tuple[RuleKind, ...], Mapping[str, str] | None]] = MappingProxyType(
     {
-        "ContractReference": ("as the contract says that both know as", _PERMISSION, None),
+        "ContractReference": ("under the terms that both sides know as", _PERMISSION, None),
         "AffiliatesBpnl": ("by the user's affiliates", _BOTH, None),
-        "AffiliatesRegion": ("by the user's affiliates in", _BOTH, REGIONS),
+        "AffiliatesRegion": ("by the user's affiliates", _BOTH, REGIONS),
         "ManagedLegalEntityBpnl": ("by legal entities that the user manages", _BOTH, None),
-        "ManagedLegalEntityRegion": ("by legal entities that the user manages in", _BOTH, REGIONS),
+        "ManagedLegalEntityRegion": ("by legal entities that the user manages", _BOTH, REGIONS),
         "DataFrequency": (
             "with access",
             _PERMISSION,
@@ -62,9 +72,9 @@ TERMS: Mapping[str, tuple[str, tuple[RuleKind, ...], Mapping[str, str] | None]] 
             {"cx.versionChanges.minor:1": "minor", "cx.versionChanges.major:1": "major"},
         ),
         "ContractTermination": (
-            "after the contract's end by",
+            "with the data, after the contract's end,",
             _PERMISSION,
-            {"cx.data.deletion:1": "deleting the data", "cx.data.keeping:1": "keeping the data"},
+            {"cx.data.deletion:1": "deleted", "cx.data.keeping:1": "kept"},
         ),
         "ConfidentialInformationMeasures": (
             "with",
@@ -81,12 +91,12 @@ TERMS: Mapping[str, tuple[str, tuple[RuleKind, ...], Mapping[str, str] | None]] 
         ),
         "ExclusiveUsage": ("exclusively by", _PERMISSION, {"cx.exclusiveUsage.dataConsumer:1": "the user"}),
         "Warranty": (
-            "with a warranty",
+            "",
             _PERMISSION,
             {
-                "cx.warranty.none:1": "for nothing",
-                "cx.warranty.contractReference:1": "as the contract referred to says",
-                "cx.warranty.dataQualityIssues:1": "for the data's quality",
+                "cx.warranty.none:1": "without a warranty",
+                "cx.warranty.contractReference:1": "with a warranty as the contract referred to says",
+                "cx.warranty.dataQualityIssues:1": "with a warranty for the data's quality",
             },
         ),
         "WarrantyDefinition": (
@@ -94,7 +104,7 @@ TERMS: Mapping[str, tuple[str, tuple[RuleKind, ...], Mapping[str, str] | None]] 
             _PERMISSION,
             {"cx.warranty.contractEndDate:1": "the contract's end"},
         ),
-        "WarrantyDurationMonths": ("with a warranty, in months, of", _PERMISSION, None),
+        "WarrantyDurationMonths": ("with a warranty of", _PERMISSION, None),
         "Liability": (
             "with liability for",
             _PERMISSION,
@@ -118,9 +128,9 @@ TERMS: Mapping[str, tuple[str, tuple[RuleKind, ...], Mapping[str, str] | None]] 
             },
         ),
         "DataUsageEndDefinition": (
-            "with an end of use that is",
+            "without an end of use",
             _PERMISSION,
-            {"cx.dataUsageEnd.unlimited:1": "never"},
+            {"cx.dataUsageEnd.unlimited:1": ""},
         ),
         "UsageRestriction": (
             "by",
@@ -149,8 +159,12 @@ def _term(name: str) -> Callable[[Operator, Value], Condition]:
             raise ValueError(f"{unknown[0][:60]!r} must be one of {', '.join(values)}")
         if name == "WarrantyDurationMonths" and not (found[0].isascii() and found[0].isdigit()):
             raise ValueError(f"{found[0][:60]!r} must be a number of months")
-        listed = [text if values is None else values[text] for text in found]
-        return promise(f"{words} {' and '.join(listed)}")
+        # All restrictions hold, each by itself: what they forbid is said as alternatives.
+        word = "or" if operator == "isAnyOf" or name == "UsageRestriction" else "and"
+        listed = f" {word} ".join(quoted(text) if values is None else values[text] for text in found)
+        if name == "WarrantyDurationMonths":
+            listed += " month" if int(found[0]) == 1 else " months"
+        return promise(f"{words} {listed}".strip())
 
     return condition
 
@@ -205,7 +219,7 @@ def _partner_number(operator: Operator, value: Value) -> Condition:
 def _partner_group(operator: Operator, value: Value) -> Condition:
     names = texts(operator, value, "group")
     wanted = operator in ("eq", "isAnyOf")
-    says = f"by partners {'in' if wanted else 'outside'} {' or '.join(names)}"
+    says = f"by partners {'in' if wanted else 'outside'} {either(names)}"
 
     known = frozenset(names)
 
@@ -213,12 +227,12 @@ def _partner_group(operator: Operator, value: Value) -> Condition:
         return None if facts.groups is None else (not known.isdisjoint(facts.groups)) is wanted
 
     def seen(facts: Facts) -> str:
-        return "not known" if facts.groups is None else ", ".join(sorted(facts.groups)) or "in no group"
+        return "not known" if facts.groups is None else either(sorted(facts.groups), "and") or "in no group"
 
     def refusal(facts: Facts, redacted: bool) -> str:
         if redacted:
             return "The permission is for certain partners: ask the provider whether you can be one of them."
-        return f"The data may be used {says}; {facts.participant} is: {seen(facts)}."
+        return f"The data may be used {says}; {quoted(facts.participant)} is: {seen(facts)}."
 
     return Condition(holds, says, "by certain partners", seen, refusal, needs=frozenset({"groups"}))
 
@@ -232,10 +246,11 @@ def purpose(operator: Operator, value: Value) -> Condition:
     """The purpose that is declared with a request: one of those agreed, or none of those excluded."""
     names = texts(operator, value, "purpose")
     wanted = operator not in ("neq", "isNoneOf")
-    says = f"for {'' if wanted else 'anything but '}{' or '.join(names)}"
+    says = f"for {'' if wanted else 'anything but '}{either(names)}"
 
     def refusal(facts: Facts, _: bool) -> str:
-        said = "no purpose was declared" if facts.purpose is None else f"declared was {facts.purpose[:100]}"
+        declared = None if facts.purpose is None else quoted(facts.purpose[:100])
+        said = f"declared was {declared}" if declared else "no purpose was declared"
         return f"The data may be used {says}; {said}: declare the purpose with the request."
 
     known = frozenset((*names, *map(plainly, names)))
@@ -250,7 +265,7 @@ def purpose(operator: Operator, value: Value) -> Condition:
         holds=holds,
         says=says,
         public=says,
-        seen=lambda facts: facts.purpose or "not declared",
+        seen=lambda facts: quoted(facts.purpose) if facts.purpose else "not declared",
         refusal=refusal,
         needs=frozenset({"purpose"}),
     )

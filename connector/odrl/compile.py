@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from connector.odrl import rules, truth
-from connector.odrl.conditions import Operand
+from connector.odrl.conditions import Operand, quoted
 from connector.odrl.decision import Decision, Reason, Term
 from connector.odrl.duties import PROJECT, PSEUDONYMIZE, Mode
 from connector.odrl.facts import Facts
@@ -244,7 +244,7 @@ def _no_permission(action: str) -> Reason:
 
 def _forbidden(node: Node, facts: Facts) -> Reason:
     held = "holds now" if node.holds(facts) is True else "can't be ruled out, as facts are missing"
-    says = ", ".join(term.says for term in rules.terms(node)) or "always"
+    says = rules.said(node) or "always"
     return Reason(
         "prohibited",
         node.path,
@@ -257,7 +257,9 @@ def _forbidden(node: Node, facts: Facts) -> Reason:
 def _policy_problems(policy: Policy) -> list[Reason]:
     problems = [
         Reason(
-            "unknown-profile", "profile", f"The policy is of profile {name}, which this node does not know."
+            "unknown-profile",
+            "profile",
+            f"The policy is of profile {quoted(name)}, which this node does not know.",
         )
         for name in policy.profile
         if name not in PROFILES

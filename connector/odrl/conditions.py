@@ -1,6 +1,7 @@
 """What an operand makes of a constraint: a condition that decides from facts, and says itself and why not."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -9,6 +10,9 @@ from connector.odrl.policy import Operator, Value, text_of
 from connector.odrl.truth import LATER, Holds, Timeline, Truth
 from connector.odrl.vocabulary import Enforcement
 
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9:/#%@+=&~_.-]*[A-Za-z0-9/])?")
+_MARKS = {ord(mark): rf"\u{ord(mark):04x}" for mark in '"“”„‟«»＂〝〞〟❝❞⹂'}
+"""What could be taken for the end of a quotation."""
 RuleKind: TypeAlias = Literal["permission", "prohibition", "obligation", "duty"]
 
 
@@ -63,6 +67,29 @@ class Operand:
 def untold(facts: Facts) -> Truth:
     """The truth of what only a request can tell, when it is not told."""
     return None if facts.phase == "request" else LATER
+
+
+def visible(text: str) -> str:
+    """Foreign text with its control and bidirectional characters escaped, so that all of it can be seen."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def quoted(text: str, *, always: bool = False) -> str:
+    """A policy's value as it stands in a sentence: in quotation marks unless it is plainly one word.
+
+    So nobody's value passes for a sentence, or for a part of one.
+
+    >>> quoted("did:web:a.example"), quoted("Munich. All may read it")
+    ('did:web:a.example', '"Munich. All may read it"')
+    """
+    if not always and _PLAIN.fullmatch(text):
+        return text
+    return f'"{visible(text).translate(_MARKS)}"'
+
+
+def either(texts: Iterable[str], word: str = "or") -> str:
+    """Values as alternatives, or with another word between them."""
+    return f" {word} ".join(map(quoted, texts))
 
 
 def one(value: Value) -> str:

@@ -8,6 +8,7 @@ from connector.odrl import moments
 from connector.odrl.authoring import Authored
 from connector.odrl.authoring.words import listed as values_of
 from connector.odrl.canonical import canonical
+from connector.odrl.conditions import quoted
 from connector.odrl.explain import Wording, audience, flat, listed
 from connector.odrl.model import Constraint, LogicalConstraint, Policy, Rule
 from connector.odrl.phrases import phrase
@@ -18,6 +19,7 @@ _Told: TypeAlias = tuple[Effect, str, str]
 _Part: TypeAlias = Constraint | LogicalConstraint
 _T = TypeVar("_T")
 _USER, _EVERYBODY = "who agrees", "everybody else"
+_OFFERED = "who is offered it"
 _SEEING = "sees the offer"
 _UPPER, _LOWER = ("lt", "lteq"), ("gt", "gteq")
 
@@ -38,12 +40,13 @@ def changes(old: Authored | None, new: Authored | None) -> list[Change]:
     if policy is None:
         return []
     if old is None or new is None:
-        who = audience(policy.access).removeprefix("only ").removeprefix("to ").removesuffix(" only")
+        said = audience(policy.access)
+        who = said.removeprefix("to ").removesuffix(" only") if said.startswith("to ") else _OFFERED
         return [Change(policy.id, "gains" if old is None else "loses", who, f"all of it: {policy.sentence}")]
     found = [*_access(old.access, new.access), *_contract(old.contract, new.contract)]
     if old.data != new.data:
-        said = [f"{name} {listed(values, 'or', len(values))}" for name, values in new.data.items()]
-        found.append(("changes", "the provider", f"may offer so: {' and '.join(said) or 'all data'}"))
+        data = [f"{name} {listed(map(quoted, values), 'or')}" for name, values in new.data.items()]
+        found.append(("changes", "the provider", f"may offer so: {' and '.join(data) or 'all data'}"))
     return [Change(policy.id, *told) for told in found]
 
 
@@ -138,10 +141,14 @@ def _changed(old: _Part, new: _Part, done: str, was: Wording, now: Wording) -> I
     elif old.operator == new.operator == "isAnyOf":
         names = [set(values_of(c.right_operand)) for c in (old, new)]
         named = iri(new.left_operand) == PARTICIPANT
-        for name in sorted(names[1] - names[0]):
+        for name in map(quoted, sorted(names[1] - names[0])):
             yield "gains", name if named else _USER, done if named else f"{done}: also with {name}"
-        for name in sorted(names[0] - names[1]):
-            yield "loses", name if named else _USER, done if named else f"{done}: no longer with {name}"
+        for name in map(quoted, sorted(names[0] - names[1])):
+            yield (
+                "loses",
+                name if named else _USER,
+                done if named else f"{done}: no longer with {name}",
+            )
     else:
         sizes = _size(old), _size(new)
         if sizes[0] is None or sizes[1] is None or sizes[0] == sizes[1]:

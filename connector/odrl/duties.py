@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from connector.odrl import moments, vocabulary
-from connector.odrl.conditions import one, texts, untold
+from connector.odrl.conditions import either, one, quoted, texts, untold
 from connector.odrl.facts import FULFILLED, Facts, Performance
 from connector.odrl.policy import Constraint, Constraints, Rule
 from connector.odrl.truth import Holds, Truth
@@ -30,8 +30,17 @@ DONE_HERE: Mapping[str, Performance] = MappingProxyType(
 Who decides with it does what `Decision.view` says, or denies.
 """
 
-EVENTS = ("agreement", "first-use", "use", "agreement-end")
-"""What a deadline may count from; written bare, or in this node's namespace."""
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "agreement": "the agreement",
+        "first-use": "the first use",
+        "use": "each use",
+        "agreement-end": "the agreement's end",
+    }
+)
+"""What a deadline may count from, and how it is said; written bare, or in this node's namespace."""
+TOLD: Mapping[str, str] = MappingProxyType({"inform": "inform", "compensate": "pay"})
+"""Duties that are done to their recipient: the verb. Of others it is said who receives what they give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +71,15 @@ class Duty:
 
     def says(self) -> str:
         """The duty in plain English, after "with the duty to"."""
-        name = self.action.removeprefix(ANODE)
-        whom = f" {' and '.join(self.recipients)}" if self.recipients else ""
-        span = f" within {self.within} of {self.event.replace('-', ' ')}" if self.within else ""
+        name = quoted(self.action.removeprefix(ANODE))
+        whom = f" {either(self.recipients, 'and')}" if self.recipients else ""
+        if whom and self.action not in TOLD:
+            whom = f" with{whom} as recipient"
+        span = f" within {self.within} of {EVENTS[self.event]}" if self.within else ""
         if not span and self.event != "agreement":
-            span = f" at {self.event.replace('-', ' ')}"
-        last = f" until {moments.text(self.until)}" if self.until < math.inf else ""
-        about = f" {' and '.join(self.attributes)}" if self.attributes else ""
+            span = f" at {EVENTS[self.event]}"
+        last = f" by {moments.text(self.until)}" if self.until < math.inf else ""
+        about = f" {either(self.attributes, 'and')}" if self.attributes else ""
         about += f" to groups of {self.group}" if self.group else ""
         return f"{name}{about}{whom}{span}{last}"
 
@@ -78,7 +89,7 @@ def read(rule: Rule) -> Duty:
     action = vocabulary.action_name(rule.action)
     known = vocabulary.ACTIONS.get(action)
     if known is None or known.duty is None:
-        raise ValueError(f"the duty to {action[:100]} is not one that this node can track")
+        raise ValueError(f"the duty to {quoted(action[:100])} is not one that this node can track")
     for name in ("refinement", "target", "assignee", "assigner", "unread"):
         if getattr(rule, name):
             raise ValueError(f"its {name} can't be tracked")
@@ -92,7 +103,7 @@ def read(rule: Rule) -> Duty:
     for constraint in _flat(rule.constraint):
         left, how = iri(constraint.left_operand), constraint.operator
         if constraint.unread:
-            raise ValueError(f"{constraint.unread[0][0][:100]} of ODRL is not evaluated by this node")
+            raise ValueError(f"{quoted(constraint.unread[0][0][:100])} of ODRL is not evaluated by this node")
         if left in (vocabulary.DELAY_PERIOD, vocabulary.ELAPSED_TIME) and how in ("lt", "lteq", "eq"):
             within = moments.duration(one(constraint.right_operand))
         elif left == vocabulary.DATE_TIME and how in ("lt", "lteq"):
@@ -105,7 +116,7 @@ def read(rule: Rule) -> Duty:
             recipients = texts(how, constraint.right_operand, "recipient")
         else:
             raise ValueError(
-                f"{constraint.left_operand[:100]} {how} is no term of a duty that can be tracked"
+                f"{quoted(constraint.left_operand[:100])} {how} is no term of a duty that can be tracked"
             )
     return Duty(action, known.duty, within, event, until, recipients)
 
@@ -123,7 +134,7 @@ def _transformation(action: str, enforcement: Enforcement, terms: list[Constrain
         return Duty(action, enforcement, group=int(text[:9]))
     if action != GENERALIZE and left == vocabulary.ATTRIBUTE and how in ("eq", "isAnyOf", "isAllOf"):
         return Duty(action, enforcement, attributes=texts(how, term.right_operand, "attribute"))
-    raise ValueError(f"{term.left_operand[:100]} {how} is no term of it")
+    raise ValueError(f"{quoted(term.left_operand[:100])} {how} is no term of it")
 
 
 def _flat(constraints: Constraints) -> list[Constraint]:

@@ -3,17 +3,25 @@
 What this node can't evaluate, track or keep is said to be refused: `compile.py` decides that, not this.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from connector.odrl.compile import Reason, compile_policy
+from connector.odrl.conditions import quoted
+from connector.odrl.duties import EVENTS, TOLD
 from connector.odrl.model import Constraint, LogicalConstraint, Policy, Rule, Value, short, text_of
-from connector.odrl.moments import duration
+from connector.odrl.moments import duration, instant
+from connector.odrl.moments import text as moment
 from connector.odrl.operands import OPERANDS, PARTICIPANT, Operand
 from connector.odrl.phrases import phrase
+from connector.odrl.rules import about
 from connector.odrl.vocabulary import (
     ACTIONS,
+    ANODE,
     ATTRIBUTE,
+    DATE_TIME,
     DELAY_PERIOD,
+    ELAPSED_TIME,
     EVENT,
     GROUP_SIZE,
     RECIPIENT,
@@ -22,13 +30,12 @@ from connector.odrl.vocabulary import (
     iri,
 )
 
-_EVENTS = {
-    "agreement": "the agreement",
-    "first-use": "the first use",
-    "use": "each use",
-    "agreement-end": "the agreement's end",
+_MEET = "Where a permission and a prohibition meet"
+_CONFLICTS = {
+    "perm": f"{_MEET}, the permission wins",
+    "prohibit": f"{_MEET}, the prohibition wins",
+    "invalid": f"{_MEET}, nothing is allowed",
 }
-_SHOWN = 5
 _Part = Constraint | LogicalConstraint
 
 
@@ -44,16 +51,17 @@ def explain(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> str:
 
 def audience(access: Policy) -> str:
     """Who sees an offer, in plain English, with names: for this node's operator."""
-    words = Wording(access, OPERANDS)
-    parts = []
-    for constraint in flat(c for rule in access.permission for c in rule.constraint):
-        says = words.constraint(constraint, "")
-        if isinstance(constraint, Constraint) and constraint.left_operand == PARTICIPANT:
-            says = f"by {listed(_texts(constraint.right_operand), 'and', len(says))}"
-        parts.append(says.removeprefix("by "))
-    if len(parts) > 1:
-        return f"only to those who are at once {listed(parts, 'and')}"
-    return f"to {parts[0]} only" if parts else "to everyone"
+    words = Wording(access, OPERANDS, by="to")
+    parts = [*flat(c for rule in access.permission for c in rule.constraint)]
+    says = [words.constraint(part, "") for part in parts]
+    if len(parts) != 1:
+        return f"only {together(says)}" if parts else "to everyone"
+    ((part,), (said,)) = parts, says
+    if isinstance(part, Constraint) and part.left_operand == PARTICIPANT and " anyone but " not in said:
+        said = f"to {listed(map(quoted, _texts(part.right_operand)), 'and')}"
+    if said.startswith("to anyone but "):
+        return said
+    return f"{said} only" if said.startswith("to ") else f"only {said}"
 
 
 def flat(constraints: Iterable[_Part]) -> Iterator[_Part]:
@@ -79,66 +87,96 @@ def itself(duty: Rule) -> bool:
 
 
 class Wording:
-    """Says the parts of one policy. `refused` are the reasons why this node can't keep one, by path."""
+    """Says the parts of one policy. `refused` are the reasons why this node can't keep one, by path.
 
-    def __init__(self, policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> None:
-        self._policy, self._known = policy, known
+    `by` is the word before a party: "by" whom the data may be used, or "to" whom they are offered.
+    """
+
+    def __init__(self, policy: Policy, known: Mapping[str, Operand] = OPERANDS, by: str = "by") -> None:
+        self._policy, self._known, self._by = policy, known, by
         problems = compile_policy(policy, known=known).problems
         self.refused: dict[str, Reason] = {reason.path: reason for reason in problems}
 
     def policy(self) -> str:
         """All of it."""
         policy = self._policy
-        sentences = [f"The data may be {'; or it may be '.join(self._allowed())}"]
+        allowed = [self.rule(rule, f"permission[{n}]") for n, rule in enumerate(policy.permission)]
+        sentences = [f"{'It may also' if n else 'The data may'} be {said}" for n, said in enumerate(allowed)]
         if not policy.permission:
             sentences = ["Nothing is allowed"]
         for n, rule in enumerate(policy.permission):
-            said = (self.duty(d, f"permission[{n}].duty[{m}]") for m, d in enumerate(rule.duty) if itself(d))
-            sentences += [sentence for sentence in said if sentence not in sentences]
-        if forbidden := list(self._forbidden()):
-            sentences.append(f"It must not be {'; nor be '.join(forbidden)}")
+            own = (self.duty(d, f"permission[{n}].duty[{m}]") for m, d in enumerate(rule.duty) if itself(d))
+            sentences += [sentence for sentence in own if sentence not in sentences]
+        sentences += [f"It must not be {said}" for said in self._forbidden()]
         sentences += [self.duty(d, f"obligation[{n}]") for n, d in enumerate(policy.obligation)]
-        if policy.conflict == "perm" and policy.prohibition:
-            sentences.append("Where both meet, the permission wins")
-        if terms := [*self._relied()]:
+        sentences += [said] if (said := self.conflict()) else []
+        if terms := [says for says, _ in self.relied()]:
             sentences.append(
                 f"It relies on {listed(terms, 'and')}, which this node does not evaluate and so refuses"
             )
         return ". ".join(sentences) + "."
 
+    def conflict(self) -> str:
+        """Which rule wins, where the policy says it and has rules that can meet."""
+        return _CONFLICTS.get(self._policy.conflict or "", "") if self._policy.prohibition else ""
+
     def constraint(self, constraint: _Part, path: str) -> str:
         """A constraint, as it follows "the data may be used"."""
         if isinstance(constraint, LogicalConstraint):
-            inner = f"{path}.{constraint.operator}"
-            parts = [self.constraint(c, f"{inner}[{n}]") for n, c in enumerate(constraint.constraints)]
-            if constraint.operator == "or":
-                return f"either {listed(parts, 'or')}" if len(parts) > 1 else listed(parts, "or")
-            if constraint.operator == "xone":
-                return f"by exactly one of: {'; '.join(parts)}"
-            return listed(parts, "and")
-        operand = self._known.get(iri(constraint.left_operand))
+            return self._logical(constraint, path)
+        operand, says = self._known.get(iri(constraint.left_operand)), ""
         if operand and not constraint.unread and constraint.operator in operand.operators:
-            try:
-                return operand.condition(constraint.operator, constraint.right_operand).says
-            except ValueError:
-                pass
-        left, right = short(constraint.left_operand), listed(_texts(constraint.right_operand), "or")
-        return f"if {left} {constraint.operator} {right} (refused: this node can't evaluate it)"
+            with suppress(ValueError):
+                says = operand.condition(constraint.operator, constraint.right_operand).says
+        if says and path not in self.refused:
+            return f"{self._by} {says.removeprefix('by ')}" if says.startswith("by ") else says
+        left, values = quoted(short(constraint.left_operand)), map(quoted, _texts(constraint.right_operand))
+        says = says or f"if {left} {constraint.operator} {listed(values, 'or')}"
+        return f"{says} (refused: this node can't evaluate it)"
+
+    def _logical(self, constraint: LogicalConstraint, path: str) -> str:
+        inner = f"{path}.{constraint.operator}"
+        parts = [self.constraint(c, f"{inner}[{n}]") for n, c in enumerate(constraint.constraints)]
+        if not parts:
+            return f"if {constraint.operator} of nothing (refused: this node can't evaluate it)"
+        if constraint.operator == "xone":
+            return f"where exactly one of these holds ({'; '.join(parts)})"
+        if len(parts) == 1:
+            return parts[0]
+        if constraint.operator == "or":
+            return f"either {', or '.join(parts)}"
+        ordered = ", in this order, which is not checked" if constraint.operator == "andSequence" else ""
+        return f"where all of this holds at once{ordered} ({'; '.join(parts)})"
+
+    def terms(self, rule: Rule, path: str) -> Iterator[tuple[str, str]]:
+        """Each condition of a rule, as it follows "may be used", and where it stands. All must hold."""
+        for what, part, name in (("asset", rule.target, "target"), ("party", rule.assignee, "assignee")):
+            if part is not None:
+                yield about(what, part), f"{path}.{name}"
+                yield from self._each(part.refinement, f"{path}.{name}.refinement")
+        yield from self._each(rule.refinement, f"{path}.action.refinement")
+        yield from self._each(rule.constraint, f"{path}.constraint")
+        for name in (*(("assigner",) if rule.assigner else ()), *(name for name, _ in rule.unread)):
+            yield f"with {quoted(name)} (refused: not evaluated)", f"{path}.{name}"
+
+    def _each(self, constraints: Iterable[_Part], path: str) -> Iterator[tuple[str, str]]:
+        return ((self.constraint(part, here), here) for part, here in placed(constraints, path))
 
     def rule(self, rule: Rule, path: str) -> str:
         """What may, or must not, be done: as it follows "may be"."""
         done = phrase(rule.action).done
-        if self._refuses(f"{path}.action"):
+        if f"{path}.action" in self.refused:
             done += " (refused: not an action this node decides about)"
-        parts = [self.constraint(c, here) for c, here in placed(rule.constraint, f"{path}.constraint")]
+        parts = [says for says, _ in self.terms(rule, path)]
         for n, duty in enumerate(rule.duty):
             if not itself(duty):
-                here = f"{path}.duty[{n}]"
-                parts.append(f"on condition to {self._duty(duty, here)}")
-        names = ("refinement", "target", "assignee", "assigner", "remedy", *(name for name, _ in rule.unread))
-        refused = [name for name in names if self._refuses(f"{path}.{name}")]
-        parts += [f"with {name} (refused: not evaluated)" for name in refused]
-        return f"{done} {', '.join(parts)}".strip()
+                parts.append(f"on condition to {self._duty(duty, f'{path}.duty[{n}]')}")
+        return f"{done} {together(parts)}".strip() + self.remedy(rule, path)
+
+    def remedy(self, rule: Rule, path: str) -> str:
+        """What must be done by whoever does what a prohibition forbids, in brackets."""
+        owed = [self._duty(duty, f"{path}.remedy[{n}]") for n, duty in enumerate(rule.remedy)]
+        return f" (whoever does so must {listed(owed, 'and')}: agreed, not tracked)" if owed else ""
 
     def duty(self, duty: Rule, path: str) -> str:
         """What must be done, and by whom, as a sentence."""
@@ -146,67 +184,89 @@ class Wording:
         return f"{by} must {self._duty(duty, path)}"
 
     def _duty(self, duty: Rule, path: str) -> str:
-        does = "provide the data" if action_name(duty.action) == "use" else phrase(duty.action).do
-        about = whom = within = after = ""
+        name = action_name(duty.action)
+        does = "provide the data" if name == "use" else phrase(duty.action).do
+        within = after = ""
         rest: list[str] = []
         for constraint, here in placed(duty.constraint, f"{path}.constraint"):
             values = _texts(constraint.right_operand) if isinstance(constraint, Constraint) else []
             left = iri(constraint.left_operand) if isinstance(constraint, Constraint) else ""
+            most = isinstance(constraint, Constraint) and constraint.operator in ("lt", "lteq", "eq")
+            said, names = (*values, "")[0], listed(map(quoted, values), "and")
             if left in (ATTRIBUTE, GROUP_SIZE):
-                about = listed(values, "and", len(values))
-            elif left == DELAY_PERIOD:
-                within = f"within {_span(values[0])}"
+                does = does.replace("{}", names)
+            elif left in (DELAY_PERIOD, ELAPSED_TIME) and most and name != "use":
+                within = f"within {_span(said)}"
+            elif left == DATE_TIME and most and name != "use":
+                rest.append(f"by {_moment(said)}")
             elif left == EVENT:
-                after = _EVENTS.get(values[0], values[0])
+                after = EVENTS.get(said.removeprefix(ANODE).removeprefix("anode:"), quoted(said))
             elif left == RECIPIENT:
-                whom = f"to {listed(values, 'and')}"
+                does = f"{TOLD[name]} {names}" if name in TOLD else f"{does} with {names} as recipient"
             else:
                 rest.append(self.constraint(constraint, here))
-        when = f"{within} of {after}" if within and after else within or (f"at {after}" if after else "")
-        said = " ".join(filter(None, (does.replace("{}", about), whom, when, *rest)))
-        return f"{said} (refused: can't be tracked)" if self._refuses(path) else said
-
-    def _allowed(self) -> list[str]:
-        return [self.rule(rule, f"permission[{n}]") for n, rule in enumerate(self._policy.permission)]
+        if within:
+            after = "it" if after and does.endswith(after) else after or EVENTS["agreement"]
+            within = f"{within} of {after}"
+        elif after and not does.endswith(after):
+            within = f"at {after}"
+        said = " ".join(filter(None, (does.replace("{}", ""), within, together(rest))))
+        if path in self.refused:
+            said += " (refused: can't be tracked)"
+        if more := [self._duty(d, f"{path}.consequence[{n}]") for n, d in enumerate(duty.consequence)]:
+            said += f" (whoever fails to must also {listed(more, 'and')}: agreed, not tracked)"
+        return said
 
     def _forbidden(self) -> Iterator[str]:
         """Prohibitions without conditions in one list, then each other by itself."""
+        rules = [(rule, f"prohibition[{n}]") for n, rule in enumerate(self._policy.prohibition)]
         said = [
-            (self.rule(rule, f"prohibition[{n}]"), bool(rule.constraint))
-            for n, rule in enumerate(self._policy.prohibition)
+            (self.rule(rule, path), bool(rule.remedy) or any(self.terms(rule, path))) for rule, path in rules
         ]
-        if bare := [text for text, conditional in said if not conditional]:
-            yield listed(bare, "or", len(bare))
-        yield from (text for text, conditional in said if conditional)
+        if bare := [text for text, more in said if not more]:
+            yield listed(bare, "or")
+        yield from (text for text, more in said if more)
 
-    def _relied(self) -> Iterator[str]:
-        """What of the whole policy is refused."""
-        if self._refuses("profile"):
-            yield from self._policy.profile
-        yield from (name for name, _ in self._policy.unread)
-
-    def _refuses(self, *paths: str) -> bool:
-        return any(path in self.refused for path in paths)
+    def relied(self) -> Iterator[tuple[str, str]]:
+        """What of the whole policy is refused, and where it stands."""
+        if "profile" in self.refused:
+            yield from ((quoted(name), "profile") for name in self._policy.profile)
+        yield from ((quoted(name), name) for name, _ in self._policy.unread)
 
 
 def _span(text: str) -> str:
     try:
         return str(duration(text))
     except ValueError:
-        return text
+        return quoted(text)
+
+
+def _moment(text: str) -> str:
+    try:
+        return moment(instant(text))
+    except ValueError:
+        return quoted(text)
 
 
 def _texts(value: Value) -> list[str]:
     return [text for item in value for text in _texts(item)] if isinstance(value, tuple) else [text_of(value)]
 
 
-def listed(parts: Iterable[str], word: str, most: int = _SHOWN) -> str:
-    """`a, b or c`; of many the first few.
+def together(parts: Iterable[str]) -> str:
+    """Conditions that must all hold, so that nobody takes them for alternatives.
+
+    >>> together(["for repair"]), together(["for repair", "until noon"])
+    ('for repair', 'where all of this holds at once: for repair; until noon')
+    """
+    items = list(parts)
+    return f"where all of this holds at once: {'; '.join(items)}" if len(items) > 1 else "".join(items)
+
+
+def listed(parts: Iterable[str], word: str) -> str:
+    """`a, b or c`.
 
     >>> listed(["a", "b", "c"], "or")
     'a, b or c'
     """
-    items: Sequence[str] = list(parts)
-    if len(items) > most:
-        items = [*items[: most - 1], f"{len(items) - most + 1} more"]
+    items = list(parts)
     return " ".join(filter(None, (", ".join(items[:-1]), word if items[:-1] else "", *items[-1:])))

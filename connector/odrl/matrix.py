@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from connector.odrl.compile import compile_policy
-from connector.odrl.explain import Wording, placed
+from connector.odrl.explain import Wording, together
 from connector.odrl.model import Policy, Rule
 from connector.odrl.operands import OPERANDS, Operand
 from connector.odrl.phrases import phrase
@@ -51,37 +51,41 @@ def matrix(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> list[Row]
 def _rows(policy: Policy, words: Wording, terms: _Terms) -> Iterator[Row]:
     for n, rule in enumerate(policy.permission):
         path = f"permission[{n}]"
+        found = [*words.terms(rule, path)]
         if not _decided(rule):  # done elsewhere, out of this node's sight, whatever the conditions
-            yield _row(words, f"may be {words.rule(rule, path)}", Enforcement.AGREED, f"{path}.action")
-        elif not rule.constraint:
+            yield _row(words, f"may be {words.rule(rule, path)}", Enforcement.AGREED, path)
+        elif not found:
             who = "everyone" if action_name(rule.action) == "access" else "who has agreed"
             yield _row(words, f"{phrase(rule.action).doing} by {who}", Enforcement.ENFORCED, path)
         else:
-            yield from _conditions(rule, path, words, terms)
+            yield from (_row(words, says, _weakest(where, terms), where) for says, where in found)
         for m, duty in enumerate(rule.duty):
             yield _duty(words, duty, f"{path}.duty[{m}]")
     for n, rule in enumerate(policy.prohibition):
-        path = f"prohibition[{n}]"
-        if not _decided(rule):
-            doing = words.rule(rule, path) if rule.constraint else phrase(rule.action).doing
-            yield _row(words, f"not {doing}", Enforcement.AGREED, f"{path}.action")
-        elif not rule.constraint:
-            yield _row(words, f"not {phrase(rule.action).doing}", Enforcement.ENFORCED, path)
-        else:
-            for row in _conditions(rule, path, words, terms):
-                yield Row(f"not {row.says}", row.enforcement, row.how, row.path)
+        yield _forbidden(words, rule, f"prohibition[{n}]", terms)
     for n, duty in enumerate(policy.obligation):
         yield _duty(words, duty, f"obligation[{n}]")
+    if says := words.conflict():
+        yield _row(words, says, Enforcement.ENFORCED, "conflict")
+    for says, path in words.relied():
+        yield _row(words, f"relying on {says}", Enforcement.AGREED, path)
+
+
+def _forbidden(words: Wording, rule: Rule, path: str, terms: _Terms) -> Row:
+    """A prohibition is one term: only all of its conditions together forbid."""
+    says = [says for says, _ in words.terms(rule, path)]
+    doing = f"{phrase(rule.action).doing}{words.remedy(rule, path)}"
+    if not _decided(rule):
+        what = words.rule(rule, path) if says else doing
+        return _row(words, f"not {what}", Enforcement.AGREED, path)
+    if not says:
+        return _row(words, f"not {doing}", Enforcement.ENFORCED, path)
+    return _row(words, f"not {together(says)}{words.remedy(rule, path)}", _weakest(path, terms), path)
 
 
 def _decided(rule: Rule) -> bool:
     """Whether the node is asked about the action, when the offer is shown or data are requested."""
     return includes(action_name(rule.action), "use") or action_name(rule.action) == "access"
-
-
-def _conditions(rule: Rule, path: str, words: Wording, terms: _Terms) -> Iterator[Row]:
-    for part, where in placed(rule.constraint, f"{path}.constraint"):
-        yield _row(words, words.constraint(part, where), _weakest(where, terms), where)
 
 
 def _weakest(path: str, terms: _Terms) -> Enforcement:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from connector.odrl import catenax, proofs, times
-from connector.odrl.conditions import Condition, Operand, one, texts, untold
+from connector.odrl.conditions import Condition, Operand, either, one, quoted, texts, untold
 from connector.odrl.facts import NO_CLAIMS, Claim, Claims, Facts
 from connector.odrl.policy import Operator, Value
 from connector.odrl.truth import Truth
@@ -51,12 +51,12 @@ __all__ = [
 def _participant(operator: Operator, value: Value) -> Condition:
     names = frozenset(texts(operator, value, "participant" if operator in ("eq", "neq") else "participants"))
     included = operator in ("eq", "isAnyOf")
-    listed = " or ".join(sorted(names))
+    listed = either(sorted(names))
 
     def refusal(facts: Facts, redacted: bool) -> str:
         if redacted:
             return "The permission is not for you: ask the provider whether it can be offered to you."
-        return f"The data may be used {says}; this is {facts.participant}."
+        return f"The data may be used {says}; this is {quoted(facts.participant)}."
 
     says = f"by {listed}" if included else f"by anyone but {listed}"
     return Condition(
@@ -83,24 +83,29 @@ def _count(operator: Operator, value: Value) -> Condition:
     def refusal(facts: Facts, _: bool) -> str:
         if facts.uses is None:
             return "The permission is for a number of uses, and how many there have been is not known."
-        return f"The data may be used {says}; it has been used {facts.uses} times: ask for a new offer."
+        used = _times(facts.uses, "time")
+        return f"The data may be used {says}; it has been used {used}: ask for a new offer."
 
-    word = {
-        "lt": "less than",
-        "lteq": "at most",
-        "gt": "after the first",
-        "gteq": "from use",
-        "neq": "not at",
-    }
-    says = f"{word.get(operator, 'exactly at use')} {limit}{' times' if operator in times.BEFORE else ''}"
+    # Each is true of a prohibition too: "at most twice" can't follow "must not be used".
+    if operator in times.BEFORE:
+        last = limit - (operator == "lt")
+        says = "for the first use" if last == 1 else f"for the first {last} uses"
+    else:
+        word = {"gt": "after use", "gteq": "from use", "neq": "at any use but use"}
+        says = f"{word.get(operator, 'exactly at use')} {limit}"
+    says += " under one agreement"
     return Condition(
         holds=holds,
         says=says,
         public=says,
-        seen=lambda facts: "not known" if facts.uses is None else f"{facts.uses} uses",
+        seen=lambda facts: "not known" if facts.uses is None else _times(facts.uses, "use"),
         refusal=refusal,
         needs=frozenset({"uses"}),
     )
+
+
+def _times(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 _PLACES: tuple[Operator, ...] = ("eq", "neq", "isAnyOf", "isNoneOf", "isPartOf")

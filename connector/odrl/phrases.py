@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from connector.odrl.conditions import quoted
 from connector.odrl.vocabulary import ANODE, action_name, short
 
 
@@ -96,5 +97,5 @@ def phrase(action: str) -> Phrase:
     name = action_name(action)
     if name in PHRASES:
         return PHRASES[name]
-    shown = repr(short(action)[:200])
+    shown = quoted(short(action)[:200], always=True)
     return Phrase(f"used by {shown}", f"do {shown}", f"the action {shown}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from connector.odrl.conditions import Condition, texts
+from connector.odrl.conditions import Condition, either, quoted, texts, visible
 from connector.odrl.facts import Claim, Facts
 from connector.odrl.policy import Operator, Value
 from connector.odrl.truth import Holds, Truth, connected
@@ -13,6 +13,7 @@ Judge: TypeAlias = Callable[[Sequence[Claim], bool], Truth]
 """Decides from the claims that count now, and whether all types were asked for."""
 
 _CLAIM = re.compile(r"([A-Z][A-Za-z0-9]{0,99})\.([A-Za-z][A-Za-z0-9_.]{0,199})=(.{1,500})\Z")
+_VOWEL = re.compile(r"[aio]|e(?!u)|u(?![a-z][aeiou])", re.IGNORECASE)
 _CODE = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?\Z")
 LEGAL_PARTICIPANT = "LegalParticipantCredential"
 CONNECTOR = "ConnectorCredential"
@@ -52,6 +53,7 @@ _EU = [
     "SK",
 ]
 _REGIONS: Mapping[str, frozenset[str]] = {"EU": frozenset(_EU), "EEA": frozenset((*_EU, "IS", "LI", "NO"))}
+_PLACE_NAMES = {"EU": "the EU", "EEA": "the EEA"}
 _ADDRESSES = ("address", "legalAddress", "headquarterAddress", "headquartersAddress")
 _COUNTRIES = ("country", "countryCode", "addressCountry", "countrySubdivisionCode")
 
@@ -96,12 +98,12 @@ def proof(types: Sequence[str], holds: Holds, says: str, need: str, public: str 
 
     def refusal(facts: Facts, redacted: bool) -> str:
         from_whom = givers(facts)
-        ask = f" from {' or '.join(from_whom)}" if from_whom else ""
+        ask = f" from {either(from_whom)}" if from_whom else ""
         wanted = need if public is None or not redacted else public
         refused = facts.claims.refused
-        found = "; ".join(refused[t] for t in types if t in refused) if refused else ""
+        found = visible("; ".join(refused[t] for t in types if t in refused)) if refused else ""
         return (
-            f"The permission needs {wanted}; {facts.participant} has presented none that is valid now"
+            f"The permission needs {wanted}; {quoted(facts.participant)} has presented none that is valid now"
             f"{f' ({found})' if found else ''}: get one{ask}, and present it."
         )
 
@@ -109,7 +111,7 @@ def proof(types: Sequence[str], holds: Holds, says: str, need: str, public: str 
         holds=holds,
         says=says,
         public=says if public is None else f"by holders of {public}",
-        seen=lambda facts: " and ".join(sorted({c.type for c in counting(facts, types)})) or "none of these",
+        seen=lambda facts: either(sorted({c.type for c in counting(facts, types)}), "and") or "none of these",
         refusal=refusal,
         changes=lambda facts: tuple(c.until for t in types for c in facts.claims.held.get(t, ())),
         credentials=frozenset(types),
@@ -120,9 +122,9 @@ def proof(types: Sequence[str], holds: Holds, says: str, need: str, public: str 
 def credential(operator: Operator, value: Value) -> Condition:
     """Credentials by type, of issuers that are believed: one of them, or all."""
     types = texts(operator, value, "credential" if operator == "eq" else "credentials")
-    listed = f" {'and' if operator == 'isAllOf' else 'or'} ".join(types)
+    listed = f" {'and' if operator == 'isAllOf' else 'or'} ".join(map(_a, types))
     holds = connected("and" if operator == "isAllOf" else "or", [having(type_) for type_ in types])
-    return proof(types, holds, f"by holders of a {listed}", f"a {listed}")
+    return proof(types, holds, f"by holders of {listed}", listed)
 
 
 def claim(operator: Operator, value: Value) -> Condition:
@@ -146,10 +148,12 @@ def claim(operator: Operator, value: Value) -> Condition:
             return True
         return False if asked else None
 
-    word = {"isAllOf": "and", "isNoneOf": "nor"}.get(operator, "or")
-    listed = f" {word} ".join(f"{'.'.join((type_, *path))} {said}" for type_, path, said in wanted)
-    says = f"by {'nobody' if operator == 'isNoneOf' else 'those'} whose credential says {listed}"
-    need = f"a credential that says {'none of ' * (operator == 'isNoneOf')}{listed}"
+    word = "and" if operator == "isAllOf" else "or"
+    verb = "does not say" if operator == "isNoneOf" else "says"
+    listed = f" {word} ".join(
+        f"{quoted('.'.join((type_, *path)))} {quoted(said)}" for type_, path, said in wanted
+    )
+    says, need = f"by those whose credential {verb} {listed}", f"a credential that {verb} {listed}"
     return proof(types, judged(types, judge), says, need)
 
 
@@ -185,9 +189,16 @@ def spatial(operator: Operator, value: Value) -> Condition:
             return False if asked and inside else None
         return (not countries.isdisjoint(found)) if inside else countries.isdisjoint(found)
 
-    listed = f"{'in' if inside else 'outside'} {' or '.join(names)}"
+    where = "in" if inside else "outside"
+    says = f"by participants {where} {' or '.join(_PLACE_NAMES.get(name, name) for name in names)}"
+    need = f"a {LEGAL_PARTICIPANT} {where} {' or '.join(names)}"
     holds = judged((LEGAL_PARTICIPANT,), judge)
-    return proof((LEGAL_PARTICIPANT,), holds, f"by participants {listed}", f"a {LEGAL_PARTICIPANT} {listed}")
+    return proof((LEGAL_PARTICIPANT,), holds, says, need)
+
+
+def _a(name: str) -> str:
+    """With the indefinite article, by how it sounds."""
+    return f"{'an' if _VOWEL.match(name) else 'a'} {quoted(name)}"
 
 
 def _values(subject: Any, path: Sequence[str]) -> set[str]:

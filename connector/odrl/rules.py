@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.odrl import duties, moments, truth
-from connector.odrl.conditions import Condition, Operand, RuleKind
+from connector.odrl.conditions import Condition, Operand, RuleKind, either, quoted
 from connector.odrl.decision import Reason, Term
 from connector.odrl.facts import Facts
 from connector.odrl.policy import Connective, Constraint, Constraints, LogicalConstraint, Part, Rule
@@ -77,7 +77,7 @@ def unread(names: Iterable[str], path: str) -> Iterator[Node]:
     """A node for each member of ODRL that is not evaluated."""
     for name in names:
         where = f"{path}.{name}".lstrip(".")
-        yield broken("unread-term", where, f"{name[:100]} of ODRL is not evaluated by this node.")
+        yield broken("unread-term", where, f"{quoted(name[:100])} of ODRL is not evaluated by this node.")
 
 
 def rule(kind: RuleKind, written: Rule, path: str, asked: str, known: Mapping[str, Operand]) -> Node:
@@ -96,7 +96,7 @@ def rule(kind: RuleKind, written: Rule, path: str, asked: str, known: Mapping[st
             parts += _constraints(part.refinement, kind, f"{here}.refinement", known, what)
     parts += _constraints(written.refinement, kind, f"{path}.action.refinement", known, "action")
     parts += _constraints(written.constraint, kind, f"{path}.constraint", known)
-    return group("and", parts, path, f"{kind} to {name}")
+    return group("and", parts, path, f"{kind} to {quoted(name)}")
 
 
 def provision(written: Rule, path: str, known: Mapping[str, Operand]) -> Node:
@@ -112,7 +112,9 @@ def duty(written: Rule, path: str, *, first: bool, mode: duties.Mode) -> Node:
     try:
         read = duties.read(written)
     except ValueError as error:
-        text = f"The duty to {action_name(written.action)[:100]} can't be tracked by this node: {error}."
+        text = (
+            f"The duty to {quoted(action_name(written.action)[:100])} can't be tracked by this node: {error}."
+        )
         return broken("duty-not-tracked", path, text)
     label = f"with the duty to {read.says()}"
     if read.enforcement is Enforcement.AGREED:
@@ -143,6 +145,25 @@ def group(connective: Connective, parts: Sequence[Node], path: str, label: str) 
     elif line.turns or line.truths[0] is not (connective != "or"):
         tests.insert(0, truth.over_time(line))  # the cheapest first
     return Node(path, label, truth.connected(connective, tests), tuple(parts), connective)
+
+
+def said(node: Node, inside: bool = False) -> str:
+    """The terms of a node in plain English, as they follow "may be used"; nothing if it has none."""
+    if node.enforcement:
+        return node.label
+    found = [text for part in node.parts if (text := said(part, inside=True))]
+    if node.connective == "xone":
+        return f"where exactly one of these holds ({'; '.join(found)})"
+    text = (" or " if node.connective == "or" else " and at once ").join(found)
+    return f"({text})" if inside and len(found) > 1 else text
+
+
+def about(what: str, part: Part) -> str:
+    """The asset or the party that a rule is about, as it follows "may be used"."""
+    names = [part.id, *([part.source] if part.source else [])]
+    if what == "party":
+        return f"by {'members of ' * part.collection}{either(names)}"
+    return f"where the data {'belong to' if part.collection else 'are'} {either(names)}"
 
 
 def reasons(nodes: Iterable[Node], facts: Facts) -> list[Reason]:
@@ -197,7 +218,7 @@ _PARTS = ("target", "assignee", "assigner", "refinement")
 
 def _action(kind: RuleKind, name: str, path: str, asked: str) -> Node:
     if name not in ACTIONS:
-        return broken("unknown-action", path, f"The action {name[:100]} is not one this node knows.")
+        return broken("unknown-action", path, f"The action {quoted(name[:100])} is not one this node knows.")
     covers = includes(name, asked)
     promised = Enforcement.AGREED if kind == "prohibition" and not covers else None
     return fixed(path, f"not to {name}" if promised else name, covers, promised)
@@ -225,10 +246,10 @@ def _constraint(
         return group(written.operator, parts, inner, written.operator)
     if written.unread:
         missed = [*unread((member for member, _ in written.unread), path)]
-        return group("and", missed, path, written.left_operand)
+        return group("and", missed, path, quoted(written.left_operand))
     operand = known.get(iri(written.left_operand))
     if operand is None:
-        text = f"{written.left_operand[:200]} is not an operand that this node can evaluate."
+        text = f"{quoted(written.left_operand[:200])} is not an operand that this node can evaluate."
         return broken("unknown-operand", path, text, written)
     if written.operator not in operand.operators:
         allowed = ", ".join(operand.operators)
@@ -263,13 +284,17 @@ def _part(what: str, part: Part, path: str) -> Node:
             return False
         return None if many is None else not names.isdisjoint(many)
 
-    says = f"{'by' if what == 'party' else 'of'} {part.id}"
+    def seen(facts: Facts) -> str:
+        one = facts.participant if what == "party" else facts.target
+        return quoted(one) if one else "not known"
+
+    says = about(what, part)
     hidden = "by named participants" if what == "party" else says
     condition = Condition(
         holds,
         says,
         hidden,
-        seen=lambda facts: (facts.participant if what == "party" else facts.target) or "not known",
+        seen=seen,
         refusal=lambda _, redacted: f"The rule is only about use {hidden if redacted else says}.",
         needs=frozenset({"groups"} if what == "party" else {"target", "collections"}),
     )

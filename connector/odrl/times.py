@@ -156,7 +156,8 @@ def time_interval(operator: Operator, value: Value) -> Condition:
             return "not known"
         return "never used" if facts.last_use == -math.inf else f"used {moments.text(facts.last_use)}"
 
-    says = f"not more often than once in {pause}"
+    least = "more than" if operator == "gt" else "at least"
+    says = f"when the last use under the same agreement, if any, was {least} {pause} ago"
     line = "gteq" if operator == "eq" else operator
     return Condition(
         holds,

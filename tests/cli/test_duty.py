@@ -49,7 +49,7 @@ def test_a_duty_from_due_to_fulfilled_and_the_end(
     assert run(["status", "-c", consumer.config]) == 0
     out = capsys.readouterr().out
     assert "duties        1 due" in out
-    assert f"{duty['id']}  due    this node  reviewPolicy within 2 days of agreement" in out
+    assert f"{duty['id']}  due    this node  reviewPolicy within 2 days of the agreement" in out
 
     code, told = cli("duty", "fulfil", duty["id"], "-c", consumer.config)
     assert (code, told["error"]) == (1, "bad-request")
@@ -79,4 +79,4 @@ def test_a_duty_from_due_to_fulfilled_and_the_end(
     assert run(["agreement", "show", agreement, "-c", consumer.config]) == 0
     out = capsys.readouterr().out
     assert f"by {provider.ready['did']}: The agreement was retired" in out
-    assert "reviewPolicy within 2 days of agreement, by this node: fulfilled" in out
+    assert "reviewPolicy within 2 days of the agreement, by this node: fulfilled" in out

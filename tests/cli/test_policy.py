@@ -69,8 +69,9 @@ def test_explain(capsys: Captured) -> None:
     assert run(["policy", "explain", "p.yaml"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[1] == (
-        "Offered to holders of a RecyclerCredential only. The data may be used by holders of a "
-        "RecyclerCredential, for 90 days from the agreement on. It must not be shared with third parties."
+        "Offered to holders of a RecyclerCredential only. The data may be used where all of this "
+        "holds at once: by holders of a RecyclerCredential; for 90 days from the "
+        "agreement on. It must not be shared with third parties."
     )
     assert "not sharing the data with third parties  agreed, not technically enforceable" in out
     (found,) = told(capsys, "explain", "p.yaml", "-p", "recycler")

@@ -145,7 +145,7 @@ def test_a_refused_reader_can_quote_its_request(
     code, out = cli("why", told["request"], "-c", provider.config)
     assert code == 0
     assert "request: refused" in out
-    assert "✗ not more often than once in 1 hour (seen: used " in out
+    assert "✗ when the last use under the same agreement, if any, was at least 1 hour ago (seen: used " in out
     _, ours_too = cli("why", told["request"], "--json", "-c", consumer.config)
     assert (ours_too["id"], ours_too["told"]) == (ours["pid"], [told])
 

@@ -104,7 +104,7 @@ async def test_going_on_is_part_of_its_use(tmp_path: Path) -> None:
         assert [len(body) for answered, body, _ in found if answered == 206] == [10]
         assert {answered for answered, *_ in found} <= {206, 401, 403}
         assert counted(data) == 1
-        assert "it has been used 1 times" in await ended(data)
+        assert "it has been used 1 time:" in await ended(data)
 
 
 @pytest.mark.enforces(COUNT)
@@ -131,7 +131,7 @@ async def test_the_last_use_is_not_cut(tmp_path: Path) -> None:
             assert await status(data) == 403
             rest, broken = await drained(response)
         assert (len(rest), broken) == ((64 << 20) - 1000, False)
-        assert "it has been used 1 times" in await ended(data)
+        assert "it has been used 1 time:" in await ended(data)
 
 
 @pytest.mark.enforces(TIME_INTERVAL)

@@ -141,7 +141,7 @@ async def test_deletion_is_due_at_the_end_and_proved(trade: Trade) -> None:
     assert "told to the other side" in str(trade.consumer.node.duties.told(trade.ours))
     assert [note.partition(", ")[0] for note in trade.said(trade.consumer)] == [
         "the terms of the agreement allow nothing any more",
-        *["a duty of ours: delete within 7 days of agreement end"] * 3,
+        *["a duty of ours: delete within 7 days of the agreement's end"] * 3,
     ]
     await trade.later(7 * DAY)
     assert (trade.ours.state, trade.theirs.state) == ("fulfilled", "fulfilled")

@@ -52,7 +52,8 @@ b: {offer: everyone, allow: use, when: [credential: [RecyclerCredential, Repaire
     assert access.decide(p._replace(claims=recycler)).permitted
     assert not access.decide(q._replace(claims=recycler)).permitted
     assert policies["a"].sentence == (
-        "Offered only to those who are at once holders of a RecyclerCredential and did:web:p.example. "
+        "Offered only where all of this holds at once: to holders of a RecyclerCredential; "
+        "to did:web:p.example. "
         "The data may be used."
     )
     contract = compile_policy(policies["b"].contract)
@@ -198,10 +199,11 @@ def test_a_policy_is_said_in_one_sentence():
         return explain(parse({"@id": "x", "@type": "Offer", "permission": [rule], **members}))
 
     assert said(until, _odrl("elapsedTime", "lteq", "P90D")) == (
-        "The data may be used until 31 December 2027 12:00 UTC, for 90 days from the agreement on."
+        "The data may be used where all of this holds at once: until 31 December 2027 12:00 UTC; "
+        "for 90 days from the agreement on."
     )
     assert said({"or": [until, unknown]}) == (
-        "The data may be used either until 31 December 2027 12:00 UTC or "
+        "The data may be used either until 31 December 2027 12:00 UTC, or "
         "if partner eq gold (refused: this node can't evaluate it)."
     )
     assert said(permission=[]) == "Nothing is allowed."
@@ -214,15 +216,15 @@ def test_a_policy_is_said_in_one_sentence():
     )
     for part in (
         "exactly one of",
-        "shared with third parties or used by 'fly' (refused",
+        'shared with third parties or used by "fly" (refused',
         "The user must inform the provider.",
-        "The user must do 'sing' (refused: can't be tracked)",
-        "Where both meet, the permission wins",
+        'The user must do "sing" (refused: can\'t be tracked)',
+        "Where a permission and a prohibition meet, the permission wins",
         "relies on urn:p, which",
     ):
         assert part in all_of_it
     many = {"leftOperand": "partner", "operator": "isAnyOf", "rightOperand": list("abcdefgh")}
-    assert "a, b, c, d or 4 more" in said(many)
+    assert "if partner isAnyOf a, b, c, d, e, f, g or h (refused" in said(many)
 
 
 def test_all_blocks(tmp_path):
@@ -402,5 +404,6 @@ def test_which_data_can_be_offered(tmp_path):
     policy = load([written(tmp_path, text)])["a"]
     assert policy.data == {"point": ("1", "2"), "category": ("EV",)}
     assert policy.sentence == (
-        "Offered to everyone, for data whose point is 1 or 2 and category is EV. The data may be used."
+        "Offered to everyone, and only for data whose point is 1 or 2 and category is EV. "
+        "The data may be used."
     )

@@ -69,7 +69,11 @@ def test_a_case_that_does_not_come_out_says_what_did():
         ("{}", 'unknown outcome "None"'),
         ("{expect: refused}", "`because` must tell the reason of a refusal, and only of one"),
         ("{expect: allowed, because: x}", "`because` must tell the reason of a refusal, and only of one"),
-        ("{expect: refused, because: 7}", "must be a part of the reason, or its code"),
+        ("{expect: refused, because: 7}", "must be a part of the reason, of 4 characters or more, or its"),
+        ("{expect: refused, because: ed}", "must be a part of the reason, of 4 characters or more"),
+        ("{agreed: 2026-03-01, at: 2026-02-28, expect: allowed}", "must not be later than `at`"),
+        ("{duties: {infrom: violated}, expect: allowed}", 'policy "infrom"; did you mean "inform"?'),
+        ("{duties: {log: violated}, expect: allowed}", 'unknown duty of this policy "log"; known: inform'),
         ("{expects: allowed, expect: allowed}", 'unknown word of a case "expects"; did you mean "expect"?'),
         ("{at: 2026-01-01, after: 3 days, expect: allowed}", "give one of them"),
         ("{at: soon, expect: allowed}", "must be a date and time"),
@@ -89,3 +93,59 @@ def test_a_wrong_case_is_an_error_with_its_line(case, reason):
     assert any(reason in found for found in caught.value.reasons)
     with pytest.raises(InvalidFile, match="must be a list of cases"):
         read(yamlfile.parse("a: {offer: everyone, allow: use, cases: {}}", "p.yaml"))
+
+
+def judged(blocks, *lines):
+    text = f"a: {{{blocks}, cases: [{', '.join(lines)}]}}"
+    return cases.run(read(yamlfile.parse(text, "p.yaml"))["a"])
+
+
+def test_nobody_agrees_to_what_he_is_not_offered():
+    """A case that says who asks is judged by the offer as well, as far as its facts tell."""
+    offer = "offer: {partners: did:web:oem.example, credential: X, group: g}, allow: use"
+    stranger, oem = "who: did:web:stranger.example", "who: did:web:oem.example"
+    allowed, refused, *others = judged(
+        offer,
+        f"{{{stranger}, expect: allowed}}",
+        f"{{{stranger}, expect: refused, because: not offered to did:web:stranger.example}}",
+        f"{{{stranger}, expect: refused, because: not-offered}}",
+        f"{{{oem}, expect: allowed}}",
+        f"{{{oem}, groups: g, holds: X, expect: allowed}}",
+        f"{{{oem}, groups: h, expect: refused, because: not-offered}}",
+        "{expect: allowed}",
+    )
+    assert allowed.says == (
+        "expected allowed, is refused: The policy is not offered to did:web:stranger.example: it is offered "
+        "only where all of this holds at once: to did:web:oem.example; to holders of a X; "
+        "to partners in g."
+    )
+    assert [result.says for result in (refused, *others)] == [""] * 6
+
+
+def test_a_part_of_a_reason_is_whole_words():
+    """A few letters that happen to be in a reason are no reason."""
+    results = judged(
+        "offer: everyone, allow: use, when: [{for: 90 days}]",
+        "{after: 91 days, expect: refused, because: ended on 1 April}",
+        "{after: 91 days, expect: refused, because: ende}",
+        "{after: 91 days, expect: refused, because: constraint-not}",
+    )
+    assert [bool(result.says) for result in results] == [False, True, True]
+
+
+def test_duties_of_a_permission_are_told_too():
+    """Those that come first count as the case says; a policy without duties has none to tell of."""
+    blocks = "offer: everyone, allow: [{use: {duty: [{delete: {within: 7 days}}]}}]"
+    results = judged(
+        blocks,
+        "{expect: allowed}",
+        "{after: 8 days, duties: {delete: fulfilled}, expect: allowed}",
+        "{duties: {delete: violated}, expect: refused, because: duty-violated}",
+    )
+    assert [result.says for result in results] == ["", "", ""]
+    with pytest.raises(InvalidFile, match="delete is no duty of this policy that somebody could miss"):
+        judged("offer: everyone, allow: use", "{duties: {delete: violated}, expect: allowed}")
+    terms = "[framework: 'DataExchangeGovernance:1.0', purpose: p]"
+    provided = f"profile: cx, offer: everyone, allow: use, when: {terms}"
+    with pytest.raises(InvalidFile, match="use is no duty of this policy"):
+        judged(f"{provided}, stop: {{after: 9 days}}", "{duties: {use: violated}, expect: allowed}")

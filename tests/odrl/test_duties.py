@@ -46,7 +46,9 @@ def test_a_duty_is_read_from_its_constraints():
     )
     assert (duty.action, duty.event, duty.recipients) == ("delete", "agreement-end", ("did:web:p",))
     assert duty.enforcement is Enforcement.TRACKED
-    assert duty.says() == ("delete did:web:p within 7 days of agreement end until 1 January 2027 00:00 UTC")
+    assert duty.says() == (
+        "delete with did:web:p as recipient within 7 days of the agreement's end by 1 January 2027 00:00 UTC"
+    )
     assert duty.due(None) == duty.until
     assert duty.due(0.0) == 7 * DAY
     assert duty.has_deadline()

@@ -13,9 +13,10 @@ from connector.errors import RemoteProtocolError
 from connector.odrl.compile import compile_policy
 from connector.odrl.explain import explain
 from connector.odrl.facts import Claim, Claims, Facts
+from connector.odrl.matrix import matrix
 from connector.odrl.model import MAX_CONSTRAINTS, MAX_VALUES, OPERATORS, parse
 from connector.odrl.vocabulary import ACTIONS, ANODE, CX_OPERANDS, ODRL_OPERANDS
-from connector.odrl.why import why
+from connector.odrl.why import lines, why
 
 ME = "did:web:me.example"
 FACTS = Facts(0.0, ME, 0.0, purpose="x", uses=0, last_use=0.0, target="t")
@@ -84,8 +85,12 @@ def judged(document):
     decision = compiled.decide(FACTS)
     compiled.possible(FACTS)
     compiled.next_change(FACTS)
-    assert explain(policy)
-    assert why(compiled, FACTS).document()
+    found = why(compiled, FACTS)
+    assert found.document()
+    said = (explain(policy), *(row.says for row in matrix(policy)), *lines(found))
+    for text in (*said, *(reason.text for reason in decision.reasons)):
+        assert text
+        assert text.isprintable()
     for reason in decision.reasons:
         assert reason.document()
         assert reason.redacted().text

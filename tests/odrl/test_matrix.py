@@ -29,6 +29,7 @@ c:
   never: [distribute]
   stop: {after: 9 days}
 """
+DAYS, USES = "for 9 days from the agreement on", "for the first 3 uses under one agreement"
 
 
 def rows(policy):
@@ -41,10 +42,10 @@ def test_each_term_has_its_class():
     assert rows(policy) == {
         "by holders of a RecyclerCredential": Enforcement.ENFORCED,
         "for repair": Enforcement.PER_REQUEST,
-        "either for 9 days from the agreement on or at most 3 times": Enforcement.PER_REQUEST,
+        f"either {DAYS}, or {USES}": Enforcement.PER_REQUEST,
         "The provider must log each use": Enforcement.PER_REQUEST,
-        "may be handed over for good by holders of a RecyclerCredential, for repair, "
-        "either for 9 days from the agreement on or at most 3 times, for audit": Enforcement.AGREED,
+        "may be handed over for good where all of this holds at once: by holders of a RecyclerCredential; "
+        f"for repair; either {DAYS}, or {USES}; for audit": Enforcement.AGREED,
         "The user must delete the data within 7 days of the agreement's end": Enforcement.TRACKED,
         "The user must name the provider as the source": Enforcement.AGREED,
         "not sharing the data with third parties": Enforcement.AGREED,
@@ -81,9 +82,10 @@ def test_what_is_refused_says_why():
     assert [row.enforcement for row in found] == [None, None, None]
     assert all(row.how.startswith("refused: ") for row in found)
     assert explain(policy) == (
-        "The data may be used if payAmount eq 5 (refused: this node can't evaluate it), "
+        "The data may be used where all of this holds at once: "
+        "if payAmount eq 5 (refused: this node can't evaluate it); "
         "on condition to play the data (refused: can't be tracked). "
-        "It must not be used by 'fly' (refused: not an action this node decides about)."
+        'It must not be used by "fly" (refused: not an action this node decides about).'
     )
     for action, says in (
         ("use", "using the data by who has agreed"),

@@ -310,7 +310,7 @@ def test_the_tree_is_said_in_lines():
         "    no: until 1 January 1970 00:00:01 UTC (seen: 1 January 1970 00:16:40 UTC) [enforced]",
         "      The permission ended on 1 January 1970 00:00:01 UTC; it is now 1 January 1970 00:16:40 UTC: "
         "ask the provider for a new offer.",
-        "    yes: at most 3 times (seen: 1 uses) [per-request]",
+        "    yes: for the first 3 uses under one agreement (seen: 1 use) [per-request]",
         "  no: prohibition to distribute",
         "    agreed: not to distribute [agreed]",
     ]

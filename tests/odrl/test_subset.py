@@ -76,7 +76,11 @@ def test_what_stays_within(asked: str, offered: str) -> None:
         ("allow: use, duty: [{delete: {within: 3 days, of: agreement}}]", DUTY, "delete"),
         ("allow: sell", "allow: use", "may only be used"),
         ("allow: use", "allow: nothing, never: [sell]", "nothing is permitted"),
-        ("allow: use, when: [{one: [{times: 1}]}]", "allow: use, when: [{times: 1}]", "at most 1 times"),
+        (
+            "allow: use, when: [{one: [{times: 1}]}]",
+            "allow: use, when: [{times: 1}]",
+            "for the first use",
+        ),
     ],
 )
 def test_what_goes_beyond_is_named(asked: str, offered: str, because: str) -> None:

@@ -21,6 +21,7 @@ from connector.odrl.authoring.faults import Faults, either
 from connector.odrl.authoring.reading import Reader
 from connector.odrl.canonical import canonical
 from connector.odrl.compile import compile_policy
+from connector.odrl.conditions import quoted
 from connector.odrl.explain import audience, explain
 from connector.odrl.model import Policy, offer, parse, to_document
 from connector.yamlfile import Document, Where
@@ -143,7 +144,7 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
         told = len(faults)
         access, contract = (write(reader) for write in _PROFILES[profile])
         data = _data(reader)
-        tested = cases.read(reader) if "cases" in blocks else ()
+        tested = cases.read(reader, contract) if "cases" in blocks else ()
         review = _review(reader, data)
         if len(faults) == told:
             for policy in (access, contract):
@@ -158,8 +159,8 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
 
 
 def _said(data: Mapping[str, tuple[str, ...]]) -> str:
-    parts = [f"{name} is {either(values)}" for name, values in data.items()]
-    return f", for data whose {either(parts, 'and')}" if parts else ""
+    parts = [f"{quoted(name)} is {either([*map(quoted, values)])}" for name, values in data.items()]
+    return f", and only for data whose {either(parts, 'and')}" if parts else ""
 
 
 def _review(reader: Reader, data: Mapping[str, tuple[str, ...]]) -> bool:

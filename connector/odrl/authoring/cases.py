@@ -1,10 +1,12 @@
 """The cases of a policy: facts, and what must come out of them. They stand in the policy's own file.
 
 A case without times is about an agreement made and used on 1 January 2026; `after` counts from the
-agreement. What it doesn't give isn't so: nobody holds a credential that the case doesn't name.
+agreement. What it doesn't give isn't so: nobody holds a credential that the case doesn't name. A case that
+says `who` is judged by the offer too, as far as its facts tell: nobody agrees to what he is not offered.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -13,9 +15,13 @@ from connector.odrl import moments
 from connector.odrl.authoring.plain import NAMES
 from connector.odrl.authoring.reading import Reader
 from connector.odrl.authoring.words import Unwritable, span, texts
-from connector.odrl.compile import Decision, compile_policy
+from connector.odrl.compile import Decision, Reason, compile_policy
+from connector.odrl.conditions import quoted
 from connector.odrl.duties import DONE_HERE
+from connector.odrl.explain import audience
 from connector.odrl.facts import Claim, Claims, Facts, Performance
+from connector.odrl.policy import Policy, Rule
+from connector.odrl.vocabulary import ACTIONS, ANODE, Enforcement, action_name
 from connector.yamlfile import Where
 
 if TYPE_CHECKING:
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 Outcome: TypeAlias = Literal["seen", "unseen", "allowed", "refused"]
 _NOBODY = "did:web:somebody.example"
 _DAY_ONE = moments.instant("2026-01-01T00:00:00Z")
+_LEAST = 4
+"""Characters of a reason: fewer are in nearly all of them."""
 WORDS: tuple[str, ...] = ("who", "holds", "groups", "agreed", "after", "at", "doing", "purpose", "used")
 WORDS += ("last_used", "duties", "expect", "because")
 
@@ -36,7 +44,10 @@ class Case:
     expect: Outcome
     because: str | None
     duties: Mapping[str, Performance]
+    """By action, as a file names it."""
     place: Place
+    offered: Facts | None = None
+    """What is so where it is asked whether the offer is for `who`; None if the case says nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +60,14 @@ class Result:
     says: str
 
 
-def read(reader: Reader) -> tuple[Case, ...]:
-    """The cases in a policy's block."""
+def read(reader: Reader, contract: Policy) -> tuple[Case, ...]:
+    """The cases in a policy's block; `contract` is what it offers."""
     items = reader.blocks["cases"]
     if not isinstance(items, list) or not items:
         reader.wrong(("cases",), "must be a list of cases, such as `- {after: 91 days, expect: refused}`")
         return ()
-    found = (_case(reader, item, ("cases", n)) for n, item in enumerate(items))
+    owed = {_word(rule) for _, rule in _owed(contract)}
+    found = (_case(reader, item, ("cases", n), owed) for n, item in enumerate(items))
     return tuple(case for case in found if case is not None)
 
 
@@ -64,7 +76,22 @@ def run(policy: "Authored") -> list[Result]:
     return [_run(policy, case) for case in policy.cases]
 
 
-def _case(reader: Reader, item: Any, where: Where) -> Case | None:
+def _owed(contract: Policy) -> Iterator[tuple[str, Rule]]:
+    """The duties that a case can say how they stand, each with its path: the node's own are always done."""
+    found = [(f"obligation[{n}]", rule) for n, rule in enumerate(contract.obligation)]
+    for n, permission in enumerate(contract.permission):
+        found += [(f"permission[{n}].duty[{m}]", rule) for m, rule in enumerate(permission.duty)]
+    for path, rule in found:
+        known = ACTIONS.get(action_name(rule.action))
+        if known and known.duty not in (None, Enforcement.PER_REQUEST):
+            yield path, rule
+
+
+def _word(rule: Rule) -> str:
+    return action_name(rule.action).removeprefix(ANODE)
+
+
+def _case(reader: Reader, item: Any, where: Where, owed: set[str]) -> Case | None:
     if not isinstance(item, dict):
         reader.wrong(where, "must map words such as `who` and `expect` to values")
         return None
@@ -84,7 +111,10 @@ def _case(reader: Reader, item: Any, where: Where) -> Case | None:
         if moment is not None:
             reader.wrong(where, "`after` counts from the agreement, `at` is a moment: give one of them")
         duration = given("after", span, "PT0S")
-        moment = agreed if duration is None else moments.duration(duration).after(agreed)
+        if duration is not None and agreed is not None:
+            moment = moments.duration(duration).after(agreed)
+    elif moment is not None and agreed is not None and agreed > moment:
+        reader.wrong((*where, "agreed"), "must not be later than `at`: first it is agreed, then used")
     facts = Facts(
         now=agreed if moment is None else moment,
         participant=given("who", _one, _NOBODY),
@@ -97,12 +127,21 @@ def _case(reader: Reader, item: Any, where: Where) -> Case | None:
         groups=frozenset(given("groups", _many, ()) or ()),
     )
     duties = given("duties", _duties, {}) or {}
+    for name in duties:
+        if name not in owed:
+            _unowed(reader, name, owed, (*where, "duties", name))
     place = reader.faults.document.place(*reader.where, *where)
     because = item.get("because")
-    if because is not None and (not isinstance(because, str) or not because):
-        reader.wrong((*where, "because"), "must be a part of the reason, or its code")
+    if because is not None and (not isinstance(because, str) or len(because.strip()) < _LEAST):
+        what = f"must be a part of the reason, of {_LEAST} characters or more, or its code"
+        reader.wrong((*where, "because"), what)
+    offered = None
+    if "who" in item:
+        known_groups = facts.groups if "groups" in item else None
+        asked = agreed if agreed is not None else facts.now
+        offered = facts._replace(now=asked, action="access", phase="catalog", groups=known_groups)
     known: dict[Any, Outcome] = {outcome: outcome for outcome in get_args(Outcome)}
-    return Case(facts, known[expect], because, duties, place) if expect in known else None
+    return Case(facts, known[expect], because, duties, place, offered) if expect in known else None
 
 
 def _run(policy: "Authored", case: Case) -> Result:
@@ -113,14 +152,17 @@ def _run(policy: "Authored", case: Case) -> Result:
         compiled = compile_policy(policy.access, action)
     else:
         compiled = compile_policy(policy.contract, facts.action)
-    named = [f"obligation[{n}]" for n, _ in enumerate(policy.contract.obligation)]
-    stated = {
-        path: case.duties.get(rule.action.removeprefix("odrl:"), Performance("pending"))
-        for path, rule in zip(named, policy.contract.obligation, strict=True)
-    }
+    pending = Performance("pending")
+    stated = {path: case.duties.get(_word(rule), pending) for path, rule in _owed(policy.contract)}
     asked = dict.fromkeys(compiled.credentials, ())
     claims = facts.claims._replace(held={**asked, **facts.claims.held})
     decision = compiled.decide(facts._replace(claims=claims, duties={**DONE_HERE, **stated}))
+    if case.offered is not None and case.expect in ("allowed", "refused"):
+        access = compile_policy(policy.access, "access")
+        if not access.possible(case.offered):
+            who = quoted(facts.participant)
+            text = f"The policy is not offered to {who}: it is offered {audience(policy.access)}."
+            decision = Decision(False, (*decision.reasons, Reason("not-offered", "offer", text)))
     return _result(case, decision)
 
 
@@ -132,12 +174,26 @@ def _result(case: Case, decision: Decision) -> Result:
     says = ""
     if outcome != case.expect:
         says = f"expected {case.expect}, is {outcome}{': ' if reasons else ''}{'; '.join(reasons)}"
-    elif case.because and not any(
-        case.because in (reason.code, reason.operand) or case.because.lower() in reason.sentence().lower()
-        for reason in decision.reasons
-    ):
+    elif case.because and not any(_meant(case.because, reason) for reason in decision.reasons):
         says = f'refused as expected, but not because "{case.because}": {"; ".join(reasons)}'
     return Result(case, outcome, reasons, says)
+
+
+def _meant(because: str, reason: Reason) -> bool:
+    """Whether it is the reason's code or operand, or whole words of its sentence."""
+    if because in (reason.code, reason.operand):
+        return True
+    words = rf"(?<!\w){re.escape(because.strip())}(?!\w)"
+    return re.search(words, reason.sentence(), re.IGNORECASE) is not None
+
+
+def _unowed(reader: Reader, name: str, owed: set[str], where: Where) -> None:
+    """A duty whose state can't be told, since the policy doesn't have it, or the node does it itself."""
+    if not owed:
+        what = f"{quoted(name)} is no duty of this policy that somebody could miss: leave `duties` out"
+        reader.wrong(where, what)
+    else:
+        reader.unknown(name, tuple(sorted(owed)), where, "duty of this policy")
 
 
 def _moment(value: Any) -> float:
