@@ -40,7 +40,7 @@ def told(capsys: Captured, *arguments: str, code: int = 0) -> Any:
 def test_check(capsys: Captured) -> None:
     """check names what is right; it ends with 2 and a line for each mistake."""
     assert run(["policy", "check", "p.yaml", str(folder("policies"))]) == 0
-    assert capsys.readouterr().out.startswith("19 policies right: recycler, authority, ")
+    assert capsys.readouterr().out.startswith("24 policies right: recycler, authority, ")
     assert told(capsys, "check", "p.yaml") == {"ok": True, "policies": ["recycler"], "cases": 2}
     Path("p.yaml").write_text(RECYCLER.replace("credential:", "credentail:").replace("90 days", "soon"))
     assert run(["policy", "check", "p.yaml"]) == 2
