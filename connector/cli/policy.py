@@ -1,5 +1,6 @@
 """`anode policy …`: whether policies are right, what they say, what they decide, and what changed."""
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -126,23 +127,25 @@ def import_(
     common: Common = COMMON,
 ) -> int:
     """Turn ODRL or Catena-X policies into YAML. What can't be carried is said, and then it fails."""
-    from connector.jsonld.documents import loads
+    from connector.jsonld import documents
     from connector.odrl import importing
 
     if not files:
         raise output.Usage("import: name at least one JSON-LD file")
-    documents = []
+    read = []
     for path in files:
         try:
-            documents.append(loads(path.read_bytes()))
+            # As what is signed: of a member that is there twice, one would be lost.
+            body = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+            read.append(documents.signed(body, documents.MAX_BYTES, documents.MAX_DEPTH, "The file"))
         except OSError as problem:
             raise InvalidFile(f"{path}: can't be read: {problem.strerror}") from None
         except RemoteProtocolError as problem:
             raise InvalidFile(f"{path}: {problem}") from None
     try:
-        found = importing.read(documents, id_ or _id(files[0]))
+        found = importing.read(read, id_ or _id(files[0]))
     except RemoteProtocolError as problem:
-        raise InvalidFile(f"{files[0]}: {problem}") from None
+        raise InvalidFile(f"{', '.join(map(str, files))}: {problem}") from None
     for text in found.notes:
         output.note(common, output.plain(text))
     for text in found.refused:

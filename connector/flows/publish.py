@@ -222,7 +222,9 @@ def _check_policies(dataset: Dataset, policies: Policies, path: Path | None = No
             near = difflib.get_close_matches(name, policies, 1)
             hint = f' Did you mean "{near[0]}"?' if near else f" There are: {', '.join(policies) or 'none'}."
             what = f'Dataset {dataset.id} is offered under policy "{name}", which is not here.{hint}'
-            raise NotFound(what) if path is None else InvalidFile(f"{path}: {what}")
+            if path is None:  # the node runs, and knows the policies that were there when it started
+                raise NotFound(f"{what} If it is new, restart the node: policies are read at its start.")
+            raise InvalidFile(f"{path}: {what}")
 
 
 def read_file(path: Path) -> list[Dataset]:

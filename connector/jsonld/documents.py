@@ -154,7 +154,7 @@ def _is_plain(document: dict[str, Any], max_nodes: int) -> bool:
 
 
 def _compacted(document: dict[str, Any], max_nodes: int) -> dict[str, Any]:
-    check_size(document, max_nodes)
+    check_size(document, max_nodes, f" Send it in the compact form of {DSP}.")
     jsonld = contexts.pyld()
     known = contexts.known()
     initial = {"@base": None, **contexts.prefixes()}  # null: `a1` stays `a1`, instead of becoming a URL
@@ -169,11 +169,13 @@ def _compacted(document: dict[str, Any], max_nodes: int) -> dict[str, Any]:
             f"The document has no @type of the Dataspace Protocol. Its @context must contain {DSP}, "
             "or its terms must be written with a prefix or in full."
         )
-    return {"@context": [DSP], **_node(node)}
+    return {"@context": [DSP], **in_compact_form(node)}
 
 
-def check_size(document: Any, max_nodes: int) -> None:
+def check_size(document: Any, max_nodes: int, advice: str = "") -> None:
     """Refuse what would keep PyLD long: its cost grows with nodes times the size of the contexts on them.
+
+    `advice` is what else can be done.
 
     :raises RemoteProtocolError: too many values, levels, or terms of its own.
     """
@@ -185,8 +187,8 @@ def check_size(document: Any, max_nodes: int) -> None:
         left -= sum(map(len, level))
         if left < 0 or depth > MAX_DEPTH:
             raise RemoteProtocolError(
-                f"The document is too large for a foreign JSON-LD form: at most {max_nodes} values and "
-                f"{MAX_DEPTH} levels. Send it in the compact form of {DSP}."
+                f"The document is too large to be expanded as JSON-LD: at most {max_nodes} values and "
+                f"{MAX_DEPTH} levels are taken.{advice}"
             )
         for node in level:
             if isinstance(node, dict) and "@context" in node:
@@ -226,8 +228,8 @@ def held(value: Any, known: Callable[[str], bool]) -> Any:
     return kept
 
 
-def _node(node: Mapping[str, Any]) -> dict[str, Any]:
-    """One expanded node object in compact form."""
+def in_compact_form(node: Mapping[str, Any]) -> dict[str, Any]:
+    """One expanded node object in the protocol's compact form."""
     compact: dict[str, Any] = {}
     if isinstance(node.get("@id"), str):
         compact["@id"] = node["@id"]
@@ -274,7 +276,7 @@ def _value(value: Any, term: Term) -> Any:
         if term.coercion == "@vocab":
             return _name(value["@id"])
         return value if term.name == "rightOperand" or term.coercion == "foreign" else value["@id"]
-    return _node(value)
+    return in_compact_form(value)
 
 
 def _type(datatype: Any) -> Any:

@@ -11,8 +11,10 @@ from typing import Any
 
 from connector.errors import RemoteProtocolError
 from connector.jsonld import contexts
-from connector.jsonld.documents import MAX_FOREIGN_NODES, check_size, held
+from connector.jsonld.documents import check_size, held
 
+MAX_VALUES = 100_000
+"""Two seconds and more for PyLD: who reads without loss is an operator at a command, not a node's loop."""
 BASE = "invented://by.the.base/"
 """What a word gets in front that no context defines."""
 
@@ -36,7 +38,9 @@ def read(document: Any, *, lenient: bool = False) -> Reading:
 
     :raises RemoteProtocolError: not valid JSON-LD, or too large.
     """
-    check_size(document, MAX_FOREIGN_NODES)
+    if not isinstance(document, dict | list):
+        raise RemoteProtocolError("The document must be a JSON object, or a list of objects.")
+    check_size(document, MAX_VALUES)
     known = contexts.known()
     unknown = sorted({url for url in _addresses(document) if not known(url)})
     dropped: list[str] = []

@@ -7,6 +7,8 @@ operand and operator looked up by its full IRI; what is read back must be the sa
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from connector.errors import RemoteProtocolError
 from connector.jsonld import documents, lossless
 from connector.jsonld.contexts import DSP, DSP_ODRL, DSPACE
@@ -56,8 +58,10 @@ def message(policy: Policy) -> dict[str, Any]:
 
 def problems(policy: Policy) -> list[str]:
     """What a peer that reads JSON-LD would read otherwise; empty when the proof holds."""
+    written = message(policy)
     try:
-        reading = lossless.read(message(policy))
+        documents.message(documents.loads(orjson.dumps(written), what="The message that carries it"))
+        reading = lossless.read(written)
     except RemoteProtocolError as error:
         return [str(error)]
     found = [
@@ -68,7 +72,7 @@ def problems(policy: Policy) -> list[str]:
     if found:
         return found
     try:
-        back = parse(documents.message(list(reading.nodes))["offer"], "Offer")
+        back = parse(documents.in_compact_form(reading.nodes[0])["offer"], "Offer")
     except RemoteProtocolError as error:
         return [f"it can't be read back: {error}"]
     return [] if canonical(back) == canonical(policy) else ["it reads back as another policy"]

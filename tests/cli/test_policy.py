@@ -40,7 +40,7 @@ def told(capsys: Captured, *arguments: str, code: int = 0) -> Any:
 def test_check(capsys: Captured) -> None:
     """check names what is right; it ends with 2 and a line for each mistake."""
     assert run(["policy", "check", "p.yaml", str(folder("policies"))]) == 0
-    assert capsys.readouterr().out.startswith("19 policies right: recycler, authority, ")
+    assert capsys.readouterr().out.startswith("24 policies right: recycler, authority, ")
     assert told(capsys, "check", "p.yaml") == {"ok": True, "policies": ["recycler"], "cases": 2}
     Path("p.yaml").write_text(RECYCLER.replace("credential:", "credentail:").replace("90 days", "soon"))
     assert run(["policy", "check", "p.yaml"]) == 2
@@ -148,9 +148,11 @@ def test_import(tmp_path: Path, capsys: Captured) -> None:
     [
         (None, "import: name at least one JSON-LD file"),
         ("", "no.json: can't be read: No such file"),
-        ("{", "x.json: The body is not JSON"),
+        ("{", "x.json: The file is not JSON"),
         ("[]", "x.json: There is no ODRL policy in the document"),
-        ("[" * 40 + "]" * 40, "x.json: The body is nested deeper than"),
+        ("null", "x.json: The document must be a JSON object"),
+        ('{"permission": [], "permission": []}', "x.json: The file has 'permission' more than once"),
+        ("[" * 40 + "]" * 40, "x.json: The file is nested deeper than"),
     ],
 )
 def test_import_of_what_is_no_policy(content: str | None, reason: str, capsys: Captured) -> None:
@@ -160,6 +162,16 @@ def test_import_of_what_is_no_policy(content: str | None, reason: str, capsys: C
     files = [] if content is None else ["x.json" if content else "no.json"]
     assert run(["policy", "import", *files]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_import_of_a_file_with_a_byte_order_mark(tmp_path: Path, capsys: Captured) -> None:
+    """Some editors put one in front; it says nothing. What is wrong is told of all files."""
+    (found,) = told(capsys, "explain", "p.yaml")
+    (tmp_path / "x.json").write_text("\ufeff" + json.dumps(found["contract"]), encoding="utf-8")
+    assert told(capsys, "import", "x.json")["policies"] == 1
+    (tmp_path / "y.json").write_text('{"action": "use"}')
+    assert run(["policy", "import", "x.json", "y.json"]) == 2
+    assert "x.json, y.json: It is only a rule" in capsys.readouterr().err
 
 
 def test_the_policies_of_the_node(capsys: Captured) -> None:

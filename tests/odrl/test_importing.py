@@ -117,8 +117,8 @@ def test_what_cannot_be_carried_is_said():
     assert found.lost == (
         "the context https://peer.example/c is not held here: what only it defines is lost",
         "'weight' has no meaning under the document's contexts",
-        "'Membershp' is a word that the document's contexts don't define",
         "permission[0].https://other.example/price is of another vocabulary",
+        "'Membershp' is a word that the document's contexts don't define",
     )
     assert found.notes == (
         "'dateTime' has no meaning under the document's contexts; "
@@ -138,9 +138,9 @@ def test_several_policies_and_none():
     assert (found.policies, found.text) == (2, "p:\n  allow: use\np-2:\n  allow: use\n")
     with pytest.raises(RemoteProtocolError, match="no ODRL policy"):
         importing.read([{"@context": [DSP], "@type": "Dataset", "@id": "urn:d"}], "p")
-    request = {"@context": ODRL, "@type": "Request", "permission": [{"action": "use"}]}
-    with pytest.raises(RemoteProtocolError, match="must be Offer, Agreement, Set, Policy, not Request"):
-        importing.read([request], "p")
+    odd = {"@context": ODRL, "@type": "urn:x", "permission": [{"action": "use"}]}
+    with pytest.raises(RemoteProtocolError, match=r"must be Offer, .*, Privacy, not urn:x"):
+        importing.read([odd], "p")
     access = {"@context": [DSP], "@type": "Set", "permission": [{"action": "cx-policy:access"}]}
     with pytest.raises(RemoteProtocolError, match="several access policies"):
         importing.read([access, access], "p")
@@ -153,4 +153,107 @@ def test_an_access_policy_alone():
     assert found.text == (
         "p:\n  offer:\n    member: active\n    groups: certified-recyclers\n  profile: cx\n"
     )
-    assert "`allow` is missing" in found.refused[0]
+    assert found.refused[0].startswith("an access policy only says who sees an offer; name the usage policy")
+    assert "`allow` is missing" in found.refused[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("Assertion", "it only claims rules, and allows nothing"),
+        ("Request", "it only asks for rules, and allows nothing"),
+        ("Ticket", "it is for whoever holds the ticket, and who does is not evaluated"),
+    ],
+)
+def test_types_that_mean_something_else(kind, reason):
+    """What asks, claims, or is for a bearer would be an offer to somebody in a file: it is refused."""
+    document = {"@context": ODRL, "@type": ["Policy", kind], "permission": [{"action": "use"}]}
+    with pytest.raises(RemoteProtocolError, match=f"of type {kind} is not evaluated: {reason}"):
+        importing.read([document], "p")
+
+
+def test_a_policy_about_personal_data():
+    """ODRL's Privacy has rules as any policy; what its type says is told."""
+    document = {"@context": ODRL, "@type": "Privacy", "permission": [{"action": "use"}]}
+    found = importing.read([document], "p")
+    assert (found.text, found.lost) == ("p:\n  allow: use\n", ())
+    assert found.notes[0].startswith("@type Privacy: a file has no place for it")
+
+
+def test_a_target_of_each_rule_is_the_policys():
+    """An asset that all rules are about is noted, wherever it stands, and does not bind the file to it."""
+    rules = [{"action": action, "target": "urn:a", "assignee": "did:web:q"} for action in ("play", "print")]
+    for shared in ({"permission": rules}, {"target": "urn:a", "assignee": "did:web:q", "permission": rules}):
+        found = importing.read([{"@context": ODRL, "@type": "Agreement", **shared}], "p")
+        assert found.text == "p:\n  offer:\n    partners: did:web:q\n  allow: [play, print]\n"
+        assert found.notes == (
+            "target urn:a: a file has no place for it",
+            "assignee did:web:q: a file has no place for it",
+        )
+
+
+def test_a_target_of_one_rule_stays():
+    """A rule about one asset alone is not made one about any: it stays as ODRL, and that is told."""
+    rules = [{"action": "play", "target": "urn:a"}, {"action": "print", "target": "urn:b"}]
+    found = importing.read([{"@context": ODRL, "@type": "Set", "permission": rules}], "p")
+    assert found.notes == (
+        "permission[0].target urn:a: the rule, as ODRL, is about nothing else",
+        "permission[1].target urn:b: the rule, as ODRL, is about nothing else",
+    )
+    assert "target: urn:a" in found.text
+
+
+def test_several_assignees_are_the_partners():
+    """A policy for several parties is offered to these, and nobody else."""
+    document = {"@context": ODRL, "@type": "Policy", "assignee": ["urn:y", "urn:z"], "target": "urn:a"}
+    found = importing.read([document | {"permission": [{"action": "use"}]}], "p")
+    assert found.text == "p:\n  offer:\n    partners: [urn:y, urn:z]\n  allow: use\n"
+
+
+def test_an_assignee_beside_an_access_policy():
+    """Where an access policy says who sees the offer, that it was for one party alone is lost, and told."""
+    access = {"@context": [DSP], "@type": "Set", "permission": [{"action": "cx-policy:access"}]}
+    usage = {"@context": [DSP], "@type": "Set", "permission": [{"action": "use"}]}
+    assert importing.read([usage, access], "p").lost == ()
+    for found in ([{**usage, "assignee": "urn:y"}, access], [usage, {**access, "assignee": "urn:y"}]):
+        told = importing.read(found, "p").lost
+        assert told == ("the policy is for urn:y alone, beside what the access policy says",)
+
+
+def test_names_are_no_lost_words():
+    """The plain ids of an EDC PolicyDefinition, its policy and its asset are names; operands are not."""
+    constraint = {"leftOperand": "dateTime", "operator": "eq", "rightOperand": {"@id": "px9"}}
+    policy = {"@context": ODRL, "@type": "Set", "@id": "px", "target": "asset-1"}
+    policy["permission"] = [{"action": "use", "constraint": constraint}]
+    around = {"@context": {"@vocab": EDC}, "@type": "PolicyDefinition", "@id": "pd", "policy": policy}
+    found = importing.read([around], "p")
+    assert found.lost == ("'px9' is a word that the document's contexts don't define",)
+    del policy["permission"][0]["constraint"]
+    assert importing.read([around], "p").lost == ()
+
+
+def test_parts_of_a_policy():
+    """A constraint or a rule by itself is told to be one, and what goes around it."""
+    with pytest.raises(RemoteProtocolError, match="only a constraint: put it into a rule of a policy, "):
+        importing.read([{"leftOperand": "Membership", "operator": "eq", "rightOperand": "active"}], "p")
+    with pytest.raises(RemoteProtocolError, match="only a rule: put it into a policy, "):
+        importing.read([{"action": "use"}], "p")
+
+
+@pytest.mark.parametrize("document", [None, 3, "https://x.example/policy"])
+def test_what_is_no_document(document):
+    """A JSON value that is no object is refused; an address is not fetched."""
+    with pytest.raises(RemoteProtocolError, match="must be a JSON object, or a list of objects"):
+        importing.read([document], "p")
+
+
+def test_a_large_policy_comes_back():
+    """What this node writes it reads again, however many windows."""
+    windows = [f"{{all: [{{from: {year}-01-01}}, {{until: {year}-06-30}}]}}" for year in range(1000, 1262)]
+    text = f"p: {{offer: everyone, allow: use, when: [{{any: [{', '.join(windows)}]}}]}}"
+    contract = read(yamlfile.parse(text, "p.yaml"))["p"].contract
+    assert proof.problems(contract) == []
+    found = importing.read([proof.document(contract)], "p")
+    assert (found.lost, found.notes) == ((), ())
+    filled = yamlfile.parse(found.text.replace("p:\n", "p:\n  offer: everyone\n", 1), "p.yaml")
+    assert canonical(read(filled)["p"].contract) == canonical(contract)

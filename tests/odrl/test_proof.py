@@ -70,3 +70,11 @@ def test_a_policy_that_reads_back_otherwise_is_found():
     """A value that JSON-LD has no notation for comes back as another, and is told."""
     empty = Policy("Set", permission=(Rule("use"),), profile=("urn:p", "no iri"))
     assert proof.problems(empty) != []
+
+
+def test_what_no_node_takes_is_found():
+    """A policy whose message is larger than a node takes is not right, however well it reads."""
+    many = [{"leftOperand": "odrl:count", "operator": "isAnyOf", "rightOperand": ["x" * 1500] * 1000}]
+    large = parse({"@type": "Set", "permission": [{"action": "use", "constraint": many}]})
+    (problem,) = proof.problems(large)
+    assert problem.startswith("The message that carries it has 15")

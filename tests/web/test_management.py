@@ -163,6 +163,7 @@ async def test_the_catalog_is_published_into(pair: tuple[Operator, Operator]) ->
     assert len((await consumer("POST", "/peers/catalog", asked))["datasets"]) == 1
     wrong = await provider("POST", "/catalog", {**DATASET, "offers": ["opne"]}, 404)
     assert 'Did you mean "open"?' in wrong["reasons"][0]
+    assert wrong["reasons"][0].endswith("If it is new, restart the node: policies are read at its start.")
     wrong = await provider("POST", "/catalog", {**DATASET, "offers": ["open", "trucks"]}, 404)
     assert wrong["reasons"] == [
         f'Dataset {DATASET["id"]} can\'t be offered under policy "trucks": that is for data whose '
