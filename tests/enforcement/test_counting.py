@@ -179,5 +179,8 @@ async def test_why_a_transfer_ended_is_kept(tmp_path: Path) -> None:
         began, over = (await node.node.answers.why(data.pid))["decisions"]
         assert (began["permitted"], over["permitted"]) == (True, False)
         (reason,) = over["reasons"]
-        assert (reason["code"], reason["expected"]) == ("constraint-not-satisfied", "at most 1 times")
+        assert (reason["code"], reason["expected"]) == (
+            "constraint-not-satisfied",
+            "for the first use under one agreement",
+        )
         assert Why.model_validate(await node.node.answers.why(data.pid))
