@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from connector.cli import output, timeline
 from connector.cli.api import Api, path_of
 from connector.cli.output import COMMON, Common
+from connector.cli.terms import said
 from connector.errors import InvalidFile
 
 Pid = Annotated[str, Parameter(help="Our identifier of the process.")]
@@ -119,10 +120,7 @@ def list_agreements(*, limit: Number = 50, common: Common = COMMON) -> int:
 def show_agreement(
     agreement: Annotated[str, Parameter(help="The agreement's id.")], *, common: Common = COMMON
 ) -> int:
-    """Show an agreement: who, what, and what its policy says."""
-    from connector.odrl.explain import explain  # here: only this command explains
-    from connector.odrl.model import parse
-
+    """Show an agreement: who, what, how it stands, and what becomes of each of its terms."""
     found = Api.of(common).get(path_of("agreements", agreement))
     provider = "this node" if found["role"] == "PROVIDER" else found["participant"]
     lines = [
@@ -132,10 +130,10 @@ def show_agreement(
         f"dataset    {found['dataset']}",
         f"agreed     {timeline.moment(found['agreed'])}",
         f"in force   {'yes' if found['in_force'] else 'no'}",
-        f"says       {explain(parse(found['document'], 'Agreement'))}",
         *_course(found),
     ]
-    output.show(common, found, "\n".join(map(output.plain, lines)))
+    lines = [*map(output.plain, lines), "", output.style("terms", "1"), *said(found["terms"])]
+    output.show(common, found, "\n".join(lines))
     return output.OK
 
 
@@ -188,8 +186,8 @@ def _list(collection: str, limit: int, common: Common) -> int:
 def _show(collection: str, pid: str, common: Common) -> int:
     found = Api.of(common).get(path_of(collection, pid))
     text = describe(found)
-    if offer := found["process"].get("offer"):
-        text += f"\n\nterms        {orjson.dumps(offer, option=orjson.OPT_INDENT_2).decode()}"
+    if found.get("terms"):
+        text = "\n".join([text, "", output.style("terms", "1"), *said(found["terms"])])
     output.show(common, found, text)
     return output.OK
 

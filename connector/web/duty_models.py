@@ -11,6 +11,7 @@ from connector.store.duties import Mark
 from connector.vc.statements import MAX_TEXT
 from connector.web.management_models import After, Agreement, instant
 from connector.web.openapi import Model
+from connector.web.terms import Terms
 
 State = Literal["pending", "due", "reminded", "fulfilled", "breached"]
 
@@ -107,6 +108,7 @@ class AgreementDetail(Agreement):
     retired_by: str | None = Field(None, description="Who ended it before its time.")
     reason: str | None = Field(None, description="Why.")
     told: str | None = Field(None, description="How far the other side knows of the retirement.")
+    terms: Terms = Field(description="What it says, and what becomes of each term.")
     duties: list[Duty] = Field(description="Its duties that are tracked.")
 
     @classmethod
@@ -126,5 +128,6 @@ class AgreementDetail(Agreement):
             retired_by=known.retired_by,
             reason=known.reason,
             told=told,
+            terms=Terms.of(agreement.document, "Agreement"),
             duties=duties,
         )

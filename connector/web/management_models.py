@@ -10,6 +10,7 @@ from connector.flows.publish import Dataset
 from connector.store.processes import Agreement as StoredAgreement
 from connector.store.processes import Outgoing, Step
 from connector.web.openapi import Model
+from connector.web.terms import Terms
 
 
 def instant(epoch: float) -> datetime:
@@ -128,6 +129,9 @@ class ProcessDetail(Model):
     history: list[HistoryStep]
     delivery: Delivery | None = Field(
         None, description="Our message that is on its way: next try, last problem."
+    )
+    terms: Terms | None = Field(
+        None, description="Of a negotiation: what the terms on the table say, whoever made them."
     )
 
 
@@ -285,6 +289,9 @@ class PeerDataset(Peer):
     """A dataset of a peer, with the offers that it makes to us."""
 
     dataset: dict[str, Any]
+    offers: list[Terms] = Field(
+        description="What each of its offers (`hasPolicy`) says, in their order; of very many the first 100."
+    )
 
 
 class DatasetEntry(Model):

@@ -1,5 +1,7 @@
 """Management API: the node itself, its catalog and policies, its peers, its audit log. Rendering only."""
 
+import asyncio
+
 from connector import __version__
 from connector.errors import NotFound
 from connector.flows.publish import Dataset, HttpSource
@@ -8,6 +10,7 @@ from connector.store import catalog as catalog_rows
 from connector.store import duties, issuance, wallet
 from connector.store import processes as rows
 from connector.web import management_models as model
+from connector.web import terms
 from connector.web.openapi import Call
 
 _OUTBOX_SHOWN = 100
@@ -114,10 +117,11 @@ async def show_peer_catalog(node: Node, call: Call) -> model.PeerCatalog:
 
 
 async def show_peer_dataset(node: Node, call: Call) -> model.PeerDataset:
-    """Ask a peer for one dataset."""
+    """Ask a peer for one dataset: what it is, and what each of its offers to us says, term by term."""
     peer = await node.peers.find(call.query.peer)
     dataset = await node.peers.dataset(peer, call.query.dataset)
-    return model.PeerDataset(participant=peer.participant, address=peer.address, dataset=dataset)
+    said = await asyncio.to_thread(terms.offers, dataset)  # many and long ones take their time
+    return model.PeerDataset(participant=peer.participant, address=peer.address, dataset=dataset, offers=said)
 
 
 async def show_audit(node: Node, call: Call) -> model.Audit:

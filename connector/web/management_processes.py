@@ -7,6 +7,7 @@ from connector.node import Node
 from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web.openapi import Call
+from connector.web.terms import Terms
 
 
 async def list_negotiations(node: Node, call: Call) -> model.ProcessPage:
@@ -15,7 +16,7 @@ async def list_negotiations(node: Node, call: Call) -> model.ProcessPage:
 
 
 async def show_negotiation(node: Node, call: Call) -> model.ProcessDetail:
-    """A negotiation with all that happened in it, and when our message is tried again."""
+    """A negotiation with all that happened in it, what its terms say, and when our message is tried again."""
     return detail(node, Subject.NEGOTIATION, call.path["pid"])
 
 
@@ -112,9 +113,10 @@ def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
     process: Process | None = rows.process(node.db.read, pid)
     if process is None or process.subject is not subject:
         raise NotFound(f"There is no {subject} {pid} in this node.")
-    message = rows.outgoing(node.db.read, pid)
+    message, offer = rows.outgoing(node.db.read, pid), process.details.get("offer")
     return model.ProcessDetail(
         process=model.ProcessEntry.of(process, *rows.times(node.db.read, pid)),
         history=[model.HistoryStep.of(step) for step in rows.history(node.db.read, pid)],
         delivery=None if message is None else model.Delivery.of(message),
+        terms=None if offer is None else Terms.of(offer, "Offer"),
     )

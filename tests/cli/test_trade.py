@@ -16,11 +16,13 @@ from connector.cli.api import Api
 from connector.cli.app import run
 from connector.cli.download import download
 from connector.cli.output import Common
+from connector.cli.terms import said
 from connector.errors import InvalidFile
 from tests.served import Served, served
 
 Captured = pytest.CaptureFixture[str]
 HELLO = "https://maker.example/hello"
+ENFORCED = "for 90 days from the agreement on  decided by the provider's node at every step\n"
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,9 @@ def test_publish_show_and_fetch(
     assert run(["catalog", "show", peer, "-c", consumer.config, "--filter", "category=LMT"]) == 0
     assert "offers this node nothing" in capsys.readouterr().out
     assert run(["catalog", "show", peer, HELLO, "-c", consumer.config]) == 0
-    assert "The data may be used for 90 days from the agreement on." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "The data may be used for 90 days from the agreement on." in out
+    assert ENFORCED in out
 
     target = tmp_path / "got.jsonld"
     assert run(["fetch", peer, HELLO, "-o", str(target), "-c", consumer.config]) == 0
@@ -98,7 +102,23 @@ def test_publish_show_and_fetch(
     code, agreements = cli("agreement", "list", "-c", consumer.config)
     assert [a["dataset"] for a in agreements] == [HELLO]
     code, told = cli("agreement", "show", agreements[0]["id"], "-c", provider.config)
-    assert told["role"] == "PROVIDER"
+    assert (told["role"], told["terms"]["terms"][0]["enforcement"]) == ("PROVIDER", "enforced")
+    _, [negotiation] = cli("negotiation", "list", "-c", provider.config)
+    for side in nodes:
+        for words in (["agreement", "show", told["id"]], ["negotiation", "show", negotiation["pid"]]):
+            if side is provider or words[0] == "agreement":
+                assert run([*words, "-c", side.config]) == 0
+                out = capsys.readouterr().out
+                assert "\nThe data may be used for 90 days from the agreement on.\n\n" in out
+                assert ENFORCED in out
+
+
+def test_terms_give_a_terminal_no_orders() -> None:
+    """What a peer has written into its terms is printed without control characters."""
+    term = {"says": "by \x1b[31mred", "how": "refused: \x07"}
+    shown = list(said({"sentence": "May be \x1b[2J used.", "terms": [term]}, "  "))
+    assert shown[:2] == ["  May be [2J used.", ""]
+    assert shown[-1].split("  ")[1:] == ["by [31mred", "refused:"]
 
 
 def test_a_file_that_can_not_be_written_costs_no_contract(nodes: tuple[Served, Served], cli: Any) -> None:

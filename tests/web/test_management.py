@@ -23,6 +23,19 @@ POLICIES = {
     "friends": {"offer": {"partners": ["did:web:friend.example"]}, "allow": "use"},
     "trucks": {"offer": {"to": "everyone", "data": {"category": "industrial"}}, "allow": "use"},
 }
+OPEN = {
+    "readable": True,
+    "sentence": "The data may be used.",
+    "terms": [
+        {
+            "says": "using the data by who has agreed",
+            "enforcement": "enforced",
+            "how": "decided by the provider's node at every step",
+            "path": "permission[0]",
+        }
+    ],
+}
+"""What the policy `open` says, whoever is asked."""
 DATASET = {
     "id": "https://maker.example/passports/1",
     "title": "Passport",
@@ -189,7 +202,9 @@ async def test_peers_are_found_and_asked(pair: tuple[Operator, Operator]) -> Non
         assert len(page["datasets"]) == number
     query = {"peer": provider.running.did, "dataset": DATASET["id"]}
     answer = await consumer("GET", "/peers/dataset", **query)
-    assert answer["dataset"]["hasPolicy"][0]["@id"].startswith(DATASET["id"])
+    [offer] = answer["dataset"]["hasPolicy"]
+    assert offer["@id"].startswith(DATASET["id"])
+    assert answer["offers"] == [{**OPEN, "id": offer["@id"]}]
     unknown = await consumer("GET", "/peers/dataset", status=404, **{**query, "dataset": "urn:x:9"})
     assert "urn:x:9" in unknown["reasons"][0]
 
@@ -212,7 +227,8 @@ async def test_data_flows_and_tokens_stay_in_one_place(pair: tuple[Operator, Ope
     [agreement] = (await consumer("GET", "/agreements"))["agreements"]
     assert agreement["in_force"]
     shown = await consumer("GET", f"/agreements/{agreement['id']}")
-    assert shown == {**agreement, "course": "running", "duties": []}
+    assert {name: shown.pop(name) for name in agreement} == agreement
+    assert shown == {"course": "running", "duties": [], "terms": {**OPEN, "id": agreement["id"]}}
     assert [line["permitted"] for line in (await provider("GET", "/audit"))["entries"]] == [True, True]
     for path in ("/status", "/transfers", f"/transfers/{pid}", "/negotiations", "/audit"):
         for operator in pair:
@@ -290,6 +306,9 @@ async def test_a_provider_offers_unasked(pair: tuple[Operator, Operator]) -> Non
     made = await provider("POST", "/negotiations/offers", asked, 201)
     await until(provider.running, made["process"]["pid"], "OFFERED")
     [ours] = (await consumer("GET", "/negotiations"))["processes"]
+    for operator, pid in ((consumer, ours["pid"]), (provider, made["process"]["pid"])):
+        shown = await operator("GET", f"/negotiations/{pid}")
+        assert shown["terms"] == {**OPEN, "id": shown["process"]["offer"]["@id"]}
     assert (ours["role"], ours["state"], ours["dataset"]) == ("CONSUMER", "OFFERED", DATASET["id"])
     await consumer("POST", f"/negotiations/{ours['pid']}/moves", {"kind": "accept"})
     done = await until(provider.running, made["process"]["pid"], "FINALIZED")
