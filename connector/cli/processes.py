@@ -18,6 +18,12 @@ Reason = Annotated[str | None, Parameter(show_default=False, help="Why, for the 
 Terms = Annotated[Path, Parameter(help="A JSON file with an ODRL Offer, in the words of the protocol.")]
 Number = Annotated[int, Parameter(help="How many of the newest, at most 500.")]
 
+_CHOICES = {
+    "review": "`anode negotiation approve {0}`, or `reject`",
+    "offer": "`anode negotiation accept {0}`, `counter`, or `terminate`",
+}
+"""What an operator can do about a negotiation that waits."""
+
 
 def list_negotiations(*, limit: Number = 50, common: Common = COMMON) -> int:
     """List negotiations, newest first."""
@@ -163,6 +169,8 @@ def describe(detail: Mapping[str, Any]) -> str:
     lines = [*map(output.plain, lines), f"{'state':<12} {timeline.state_of(process)}"]
     if process.get("reason"):
         lines.append(output.plain(f"{'reason':<12} {process['reason']}"))
+    if waits := timeline.decision(process):
+        lines += [f"{'to do':<12} {waits}", f"{'':<12} {_CHOICES[process['waits']].format(process['pid'])}"]
     if delivery := detail.get("delivery"):
         when = timeline.moment(delivery["next_try"])
         lines.append(
@@ -175,10 +183,14 @@ def describe(detail: Mapping[str, Any]) -> str:
 
 def _list(collection: str, limit: int, common: Common) -> int:
     found = Api.of(common).get(f"/{collection}", limit=limit)["processes"]
+    head = ["pid", "we are", "state", "peer", "dataset"]
     rows = [
-        (p["pid"], p["role"], p.get("state") or "NEW", p["participant"], p.get("dataset", "")) for p in found
+        [p["pid"], p["role"], p.get("state") or "NEW", p["participant"], p.get("dataset", "")] for p in found
     ]
-    text = output.table(rows, "pid", "we are", "state", "peer", "dataset") if rows else f"no {collection} yet"
+    if any(map(timeline.decision, found)):
+        head.append("to do")
+        rows = [[*row, timeline.decision(p)] for row, p in zip(rows, found, strict=True)]
+    text = output.table(rows, *head) if rows else f"no {collection} yet"
     output.show(common, found, text)
     return output.OK
 

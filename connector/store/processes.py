@@ -114,6 +114,23 @@ def awaiting_review(connection: sqlite3.Connection) -> list[Process]:
     return [_process(row) for row in connection.execute(_SELECT + where)]
 
 
+def awaiting_operator(
+    connection: sqlite3.Connection, limit: int
+) -> tuple[int, list[tuple[float, float, Process]]]:
+    """Negotiations in which our operator is to decide (`flows/negotiate.py`): how many, and the most urgent,
+    each with when it was created and last changed."""
+    rows = connection.execute(
+        f"SELECT count(*) OVER (), created, changed, {_COLUMNS} "  # noqa: S608  # a constant
+        "FROM processes INDEXED BY processes_open WHERE subject = 'negotiation' "
+        "AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED') AND pending IS NULL AND ((role = 'CONSUMER' AND state = 'OFFERED') "
+        "OR (state IN ('REQUESTED', 'ACCEPTED') "
+        "AND json_extract(details, '$.review_of') = json_extract(details, '$.digest'))) "
+        "ORDER BY role = 'CONSUMER', json_extract(details, '$.review_until'), rowid LIMIT ?",
+        (limit,),
+    ).fetchall()
+    return rows[0][0] if rows else 0, [(row[1], row[2], _process(row[3:])) for row in rows]
+
+
 def transfer_refused(connection: sqlite3.Connection, request: str) -> Process | None:
     """The transfer in which a provider refused this request of ours for data, by the name it has there."""
     told = b'"request":%b' % orjson.dumps(request)

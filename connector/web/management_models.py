@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from connector.dsp.process import Process
+from connector.flows.negotiate import waits_for
 from connector.flows.publish import Dataset
 from connector.store.processes import Agreement as StoredAgreement
 from connector.store.processes import Outgoing, Step
@@ -61,7 +62,25 @@ class Delivery(Model):
         )
 
 
-class ProcessEntry(Model):
+class Waiting(Model):
+    """Whether something waits for this node's operator."""
+
+    waits: Literal["review", "offer"] | None = Field(
+        None,
+        description="It waits now for our operator: for a `review` (approve, reject), or for an answer "
+        "to the provider's `offer` (accept, request, terminate).",
+    )
+    waits_until: datetime | None = Field(None, description="When a review has waited too long.")
+
+
+def waiting(process: Process) -> dict[str, Any]:
+    """The members of `Waiting`."""
+    what = waits_for(process)
+    until = instant(process.details["review_until"]) if what == "review" else None
+    return {"waits": what, "waits_until": until}
+
+
+class ProcessEntry(Waiting):
     """A negotiation or a transfer."""
 
     pid: str = Field(description="Our identifier.")
@@ -100,6 +119,7 @@ class ProcessEntry(Model):
             format=details.get("format"),
             created=instant(created),
             changed=instant(changed),
+            **waiting(process),
         )
 
 
@@ -142,8 +162,8 @@ class ProcessPage(Model):
     next: int | None = Field(None, description="Send it as `before` for the next page.")
 
 
-class EventData(HistoryStep):
-    """A step as `/events` tells it."""
+class EventData(HistoryStep, Waiting):
+    """A step as `/events` tells it, and whether its process waits now for this node's operator."""
 
     pid: str
     subject: Literal["negotiation", "transfer"]
@@ -379,5 +399,7 @@ class Status(Model):
     transfers: dict[str, int] = Field(description="How many are in which state.")
     credentials: CredentialCounts
     duties: dict[str, int] = Field(description="How many are in which state.")
+    waiting: int = Field(description="How many negotiations wait for this node's operator.")
+    to_decide: list[ProcessEntry] = Field(description="Those, the most urgent first; up to 100.")
     to_do: list[DutyToDo] = Field(description="Duties that are due or breached, first due first; up to 100.")
     deliveries: list[Delivery] = Field(description="Messages on their way, next try first; at most 100.")

@@ -21,6 +21,7 @@ async def status(node: Node, call: Call) -> model.Status:
     """Who this node is, what it holds, and what it is waiting for."""
     counts, asked = rows.counts(node.db.read), wallet.counts(node.db.read)
     waiting, issued = issuance.counts(node.db.read)
+    undecided, to_decide = rows.awaiting_operator(node.db.read, _OUTBOX_SHOWN)
     return model.Status(
         did=node.participant,
         name=node.config.participant.name,
@@ -41,6 +42,8 @@ async def status(node: Node, call: Call) -> model.Status:
             issued=issued,
         ),
         duties=duties.counts(node.db.read),
+        waiting=undecided,
+        to_decide=[model.ProcessEntry.of(p, created, changed) for created, changed, p in to_decide],
         to_do=[
             model.DutyToDo(
                 id=duty.id,

@@ -75,6 +75,7 @@ def _event(node: Node, number: int, pid: str, step: rows.Step) -> bytes:
         participant=process.participant,
         dataset=process.details.get("dataset"),
         **model.HistoryStep.of(step).model_dump(),
+        **model.waiting(process),
     )
     return f"id: {number}\nevent: step\ndata: {data.model_dump_json(exclude_none=True)}\n\n".encode()
 

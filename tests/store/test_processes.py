@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from connector.dsp.process import Process
 from connector.dsp.terms import FINAL, Kind, Role, State, Subject
+from connector.flows.negotiate import waits_for
 from connector.store import processes as rows
 from connector.store.processes import Agreement, Outgoing, Step
 from connector.store.schema import STEPS
@@ -105,6 +106,35 @@ def test_what_is_open_is_counted_by_participant_and_protocol(tx: sqlite3.Connect
     rows.open_with(tx, Subject.TRANSFER, "did:web:a", 1000)
     [query] = seen
     plan = tx.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+    assert any("processes_open" in row[3] for row in plan), plan
+
+
+def test_what_waits_for_the_operator_is_found(tx: sqlite3.Connection) -> None:
+    """The most urgent first, by an index of what is open; neither what was decided nor what is on its way."""
+
+    def negotiation(pid: str, role: Role, state: State, **details: Any) -> Process:
+        return replace(some(pid, state=state), subject=Subject.NEGOTIATION, role=role, details=details)
+
+    asked = {"digest": "a", "review_of": "a"}
+    for process in (
+        negotiation("offered", Role.CONSUMER, State.OFFERED),
+        negotiation("later", Role.PROVIDER, State.REQUESTED, **asked, review_until=9.0),
+        negotiation("sooner", Role.PROVIDER, State.ACCEPTED, **asked, review_until=5.0),
+        negotiation("other terms", Role.PROVIDER, State.REQUESTED, **{**asked, "digest": "b"}),
+        negotiation("ours", Role.PROVIDER, State.OFFERED),
+        negotiation("over", Role.PROVIDER, State.TERMINATED, **asked, review_until=1.0),
+        replace(negotiation("answered", Role.CONSUMER, State.OFFERED), pending=Kind.ACCEPT),
+    ):
+        rows.save(tx, process, 1.0)
+    number, found = rows.awaiting_operator(tx, 2)
+    assert (number, [process.pid for *_, process in found]) == (3, ["sooner", "later"])
+    number, found = rows.awaiting_operator(tx, 9)
+    assert all(waits_for(process) for *_, process in found)
+    assert [process.pid for *_, process in found] == ["sooner", "later", "offered"]
+    seen: list[str] = []
+    tx.set_trace_callback(seen.append)
+    rows.awaiting_operator(tx, 9)
+    plan = tx.execute(f"EXPLAIN QUERY PLAN {seen[0]}").fetchall()
     assert any("processes_open" in row[3] for row in plan), plan
 
 

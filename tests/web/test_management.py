@@ -310,9 +310,16 @@ async def test_a_provider_offers_unasked(pair: tuple[Operator, Operator]) -> Non
         shown = await operator("GET", f"/negotiations/{pid}")
         assert shown["terms"] == {**OPEN, "id": shown["process"]["offer"]["@id"]}
     assert (ours["role"], ours["state"], ours["dataset"]) == ("CONSUMER", "OFFERED", DATASET["id"])
+    assert (ours["waits"], "waits_until" in ours) == ("offer", False)
+    status = await consumer("GET", "/status")
+    assert (status["waiting"], status["to_decide"]) == (1, [ours])
+    assert (await provider("GET", "/status"))["waiting"] == 0
+    async with consumer.events(pid=ours["pid"]) as events:
+        assert (await anext(events))["waits"] == "offer"
     await consumer("POST", f"/negotiations/{ours['pid']}/moves", {"kind": "accept"})
     done = await until(provider.running, made["process"]["pid"], "FINALIZED")
     assert done.state == "FINALIZED"
+    assert (await consumer("GET", "/status"))["to_decide"] == []
     denied = await provider("POST", "/negotiations/offers", {**asked, "policy": "friends"}, 404)
     assert "only under: open" in denied["reasons"][0]
 
