@@ -24,9 +24,10 @@ def list_duties(
     limit: Annotated[int, Parameter(help="How many, at most 500.")] = 50,
     common: Common = COMMON,
 ) -> int:
-    """List the duties of agreements that are tracked: ours, and those of others."""
+    """List the duties of agreements that are tracked, newest agreement first: ours, and those of others."""
     asked: dict[str, Any] = {"limit": limit, **({"state": state} if state else {})}
-    found = Api.of(common).get("/duties", **asked)["duties"]
+    page = Api.of(common).get("/duties", **asked)
+    found = page["duties"]
     rows = [
         (
             d["id"],
@@ -38,7 +39,7 @@ def list_duties(
         for d in found
     ]
     text = output.table(rows, "duty", "state", "by", "to", "until") if rows else "no duties"
-    output.show(common, found, text)
+    output.show(common, found, text + output.more(page, limit))
     return output.OK
 
 

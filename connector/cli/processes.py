@@ -113,13 +113,15 @@ def end_transfer(pid: Pid, *, reason: Reason = None, common: Common = COMMON) ->
 
 
 def list_agreements(*, limit: Number = 50, common: Common = COMMON) -> int:
-    """List agreements, also those that never came into force."""
-    found = Api.of(common).get("/agreements", limit=limit)["agreements"]
+    """List agreements, newest first, also those that never came into force."""
+    page = Api.of(common).get("/agreements", limit=limit)
+    found = page["agreements"]
     rows = [
         (a["id"], a["role"], a["participant"], a["dataset"], "yes" if a["in_force"] else "no") for a in found
     ]
     head = ("agreement", "we are", "peer", "dataset", "in force")
-    output.show(common, found, output.table(rows, *head) if rows else "no agreements yet")
+    text = output.table(rows, *head) if rows else "no agreements yet"
+    output.show(common, found, text + output.more(page, limit))
     return output.OK
 
 
@@ -182,7 +184,8 @@ def describe(detail: Mapping[str, Any]) -> str:
 
 
 def _list(collection: str, limit: int, common: Common) -> int:
-    found = Api.of(common).get(f"/{collection}", limit=limit)["processes"]
+    page = Api.of(common).get(f"/{collection}", limit=limit)
+    found = page["processes"]
     head = ["pid", "we are", "state", "peer", "dataset"]
     rows = [
         [p["pid"], p["role"], p.get("state") or "NEW", p["participant"], p.get("dataset", "")] for p in found
@@ -191,7 +194,7 @@ def _list(collection: str, limit: int, common: Common) -> int:
         head.append("to do")
         rows = [[*row, timeline.decision(p)] for row, p in zip(rows, found, strict=True)]
     text = output.table(rows, *head) if rows else f"no {collection} yet"
-    output.show(common, found, text)
+    output.show(common, found, text + output.more(page, limit))
     return output.OK
 
 

@@ -1,5 +1,6 @@
 """Negotiations, transfers, their outbox and history, agreements. Functions over a transaction or a reader."""
 
+import math
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -122,7 +123,8 @@ def awaiting_operator(
     rows = connection.execute(
         f"SELECT count(*) OVER (), created, changed, {_COLUMNS} "  # noqa: S608  # a constant
         "FROM processes INDEXED BY processes_open WHERE subject = 'negotiation' "
-        "AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED') AND pending IS NULL AND ((role = 'CONSUMER' AND state = 'OFFERED') "
+        "AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED') AND pending IS NULL "
+        "AND ((role = 'CONSUMER' AND state = 'OFFERED') "
         "OR (state IN ('REQUESTED', 'ACCEPTED') "
         "AND json_extract(details, '$.review_of') = json_extract(details, '$.digest'))) "
         "ORDER BY role = 'CONSUMER', json_extract(details, '$.review_until'), rowid LIMIT ?",
@@ -354,14 +356,31 @@ def agreements_with_id(connection: sqlite3.Connection, agreement_id: str) -> lis
     return [_agreement(row) for row in rows]
 
 
+def cursor(agreed: float, id_: str) -> str:
+    """Where a page ended whose order is newest agreement first."""
+    return f"{agreed!r} {id_}"
+
+
+def position(cursor_: str) -> tuple[float, str]:
+    """What a `cursor` says; without one, before everything. Raises ValueError."""
+    agreed, _, id_ = cursor_.partition(" ")
+    return (float(agreed) if cursor_ else math.inf), id_
+
+
 def agreements(
     connection: sqlite3.Connection, agreement_id: str | None, after: str, limit: int
 ) -> list[Agreement]:
-    """Contracts by id, or a page of all of them in id order."""
+    """Contracts by id, or a page of all of them, newest first, after a `cursor`.
+
+    :raises ValueError: `after` is none.
+    """
     if agreement_id is not None:
         rows = connection.execute("SELECT * FROM agreements WHERE id = ?", (agreement_id,))
     else:
-        rows = connection.execute("SELECT * FROM agreements WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        rows = connection.execute(
+            "SELECT * FROM agreements WHERE (agreed, id) < (?, ?) ORDER BY agreed DESC, id DESC LIMIT ?",
+            (*position(after), limit),
+        )
     return [_agreement(row) for row in rows]
 
 

@@ -75,7 +75,7 @@ class DutiesQuery(After):
 
 
 class DutyPage(Model):
-    """Duties in order of ids."""
+    """Duties, those of the newest agreement first."""
 
     duties: list[Duty]
     next: str | None = Field(None, description="Send it as `after` for the next page.")

@@ -26,9 +26,13 @@ async def retire_agreement(node: Node, call: Call) -> model.AgreementDetail:
 async def list_duties(node: Node, call: Call) -> model.DutyPage:
     """Duties that are tracked: this node's operator's, and those of others."""
     query = call.query
-    found = rows.page(node.db.read, query.state, query.after, query.limit)
-    following = found[-1].id if len(found) == query.limit else None
-    return model.DutyPage(duties=[_duty(node, duty) for duty in found], next=following)
+    try:
+        found = rows.page(node.db.read, query.state, query.after, query.limit + 1)
+    except ValueError:
+        raise BadRequest("after: must be the `next` of a page before.") from None
+    shown = found[: query.limit]
+    following = shown[-1][0] if len(found) > len(shown) else None
+    return model.DutyPage(duties=[_duty(node, duty) for _, duty in shown], next=following)
 
 
 async def show_duty(node: Node, call: Call) -> model.Duty:

@@ -32,7 +32,7 @@ class Before(Page):
 
 
 class After(Page):
-    """In order of ids: go on after a `next` that was told."""
+    """Go on after a `next` that was told."""
 
     after: str = Field("", description="The `next` of the page before.")
 
@@ -263,7 +263,7 @@ class Agreement(Model):
 
 
 class AgreementPage(Model):
-    """Agreements in order of ids."""
+    """Agreements, newest first."""
 
     agreements: list[Agreement]
     next: str | None = Field(None, description="Send it as `after` for the next page.")

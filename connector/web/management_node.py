@@ -66,11 +66,10 @@ async def reload(node: Node, call: Call) -> None:
 
 async def list_datasets(node: Node, call: Call) -> model.DatasetPage:
     """All datasets of this node, whoever may see them."""
-    found = catalog_rows.listing(node.db.read, call.query.after, call.query.limit)
-    datasets = [model.DatasetEntry(id=i, title=title, origin=origin) for i, title, origin in found]
-    return model.DatasetPage(
-        datasets=datasets, next=datasets[-1].id if len(datasets) == call.query.limit else None
-    )
+    limit = call.query.limit
+    found = catalog_rows.listing(node.db.read, call.query.after, limit + 1)
+    datasets = [model.DatasetEntry(id=i, title=title, origin=origin) for i, title, origin in found[:limit]]
+    return model.DatasetPage(datasets=datasets, next=datasets[-1].id if len(found) > limit else None)
 
 
 async def publish_dataset(node: Node, call: Call) -> model.DatasetDetail:

@@ -6,7 +6,7 @@ from connector.errors import NotFound
 from connector.node import Node
 from connector.store import processes as rows
 from connector.web import management_models as model
-from connector.web.openapi import Call
+from connector.web.openapi import BadRequest, Call
 from connector.web.terms import Terms
 
 
@@ -92,20 +92,22 @@ async def show_data_address(node: Node, call: Call) -> model.DataAddress:
 
 
 async def list_agreements(node: Node, call: Call) -> model.AgreementPage:
-    """All agreements, as provider and as consumer, also those not in force."""
-    found = rows.agreements(node.db.read, None, call.query.after, call.query.limit)
-    agreements = [model.Agreement.of(a) for a in found]
-    return model.AgreementPage(
-        agreements=agreements, next=agreements[-1].id if len(agreements) == call.query.limit else None
-    )
+    """All agreements, newest first, as provider and as consumer, also those not in force."""
+    limit = call.query.limit
+    try:
+        found = rows.agreements(node.db.read, None, call.query.after, limit + 1)
+    except ValueError:
+        raise BadRequest("after: must be the `next` of a page before.") from None
+    shown = found[:limit]
+    following = rows.cursor(shown[-1].agreed, shown[-1].id) if len(found) > limit else None
+    return model.AgreementPage(agreements=[model.Agreement.of(a) for a in shown], next=following)
 
 
 def _page(node: Node, subject: Subject, call: Call) -> model.ProcessPage:
-    found = rows.page(node.db.read, subject, call.query.before, call.query.limit)
-    processes = [model.ProcessEntry.of(p, created, changed) for _, created, changed, p in found]
-    return model.ProcessPage(
-        processes=processes, next=found[-1][0] if len(found) == call.query.limit else None
-    )
+    limit = call.query.limit
+    found = rows.page(node.db.read, subject, call.query.before, limit + 1)
+    processes = [model.ProcessEntry.of(p, created, changed) for _, created, changed, p in found[:limit]]
+    return model.ProcessPage(processes=processes, next=found[limit - 1][0] if len(found) > limit else None)
 
 
 def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:

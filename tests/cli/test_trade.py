@@ -121,6 +121,21 @@ def test_terms_give_a_terminal_no_orders() -> None:
     assert shown[-1].split("  ")[1:] == ["by [31mred", "refused:"]
 
 
+def test_a_list_that_is_cut_says_so(nodes: tuple[Served, Served], cli: Any, capsys: Captured) -> None:
+    """The newest comes first, and the last line says how to see more; a list that is whole says nothing."""
+    consumer, provider = nodes
+    at = ["-c", consumer.config]
+    for name in ("first.txt", "second.txt"):
+        dataset = publish(cli, provider, name, b"x", "--offer", "everyone-90-days", "--id", f"urn:x:{name}")
+        assert cli("negotiate", provider.ready["did"], dataset, "--wait", *at)[0] == 0
+    for name in ("agreement", "negotiation"):
+        assert run([name, "list", "--limit", "1", *at]) == 0
+        lines = capsys.readouterr().out.splitlines()[-2:]
+        assert (lines[0].split()[-1], lines[1]) == ("urn:x:second.txt", "… more; --limit 2")
+        assert run([name, "list", *at]) == 0
+        assert "…" not in capsys.readouterr().out
+
+
 def test_a_file_that_can_not_be_written_costs_no_contract(nodes: tuple[Served, Served], cli: Any) -> None:
     """What is wrong with the target is found before a peer is asked for anything."""
     consumer, provider = nodes

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from connector.dsp.process import Process
 from connector.dsp.terms import FINAL, Kind, Role, State, Subject
 from connector.flows.negotiate import waits_for
+from connector.store import duties
 from connector.store import processes as rows
 from connector.store.processes import Agreement, Outgoing, Step
 from connector.store.schema import STEPS
@@ -151,6 +152,38 @@ def test_pages_are_newest_first_and_history_oldest_first(tx: sqlite3.Connection)
     assert [s.kind for s in rows.history(tx, "0")] == ["request", "start"]
     assert [p.pid for p in rows.active_transfers(tx)] == ["0"]
     assert rows.counts(tx)["transfer"] == {"NEW": 4, "STARTED": 1}
+
+
+def test_agreements_and_their_duties_are_listed_newest_first(tx: sqlite3.Connection) -> None:
+    """Whatever their ids; each page goes on where the last ended, also among those of one moment."""
+    for number, (id_, at) in enumerate([("b", 1.0), ("z", 2.0), ("a", 2.0), ("c", 3.5)]):
+        key = (Role.CONSUMER, id_, "did:web:a")
+        rows.save_agreement(tx, Agreement(*key, "urn:x:d", {}, "digest", at, "n", True))
+        for part in "12"[: number + 1]:
+            about = ("path", "use", "says", "use", True, "due" if part == "2" else "pending")
+            duties.add(tx, duties.Duty(f"{id_}{part}", key[0], id_, key[2], *about))
+    listed: list[str] = []
+    owed: list[str] = []
+    after = ""
+    while page := rows.agreements(tx, None, after, 1):
+        listed.append(page[0].id)
+        after = rows.cursor(page[0].agreed, page[0].id)
+    assert listed == ["c", "z", "a", "b"]
+    after = ""
+    while found := duties.page(tx, None, after, 2):
+        owed += [duty.id for _, duty in found]
+        after = found[-1][0]
+    assert owed == ["c2", "c1", "z2", "z1", "a2", "a1", "b1"]
+    assert [duty.id for _, duty in duties.page(tx, "due", "", 9)] == ["c2", "z2", "a2"]
+    with pytest.raises(ValueError, match="could not convert"):
+        rows.agreements(tx, None, "urn:x:b", 1)
+    seen: list[str] = []
+    tx.set_trace_callback(seen.append)
+    rows.agreements(tx, None, after, 1)
+    duties.page(tx, None, after, 1)
+    for query in seen:
+        plan = tx.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+        assert any("agreements_newest" in row[3] for row in plan), plan
 
 
 def test_an_agreement_is_in_force_between_two_events(tx: sqlite3.Connection) -> None:

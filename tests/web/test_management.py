@@ -396,3 +396,12 @@ async def test_pages_go_on(pair: tuple[Operator, Operator]) -> None:
     pids = [p["pid"] for p in first["processes"] + rest["processes"]]
     assert len(set(pids)) == 3
     assert "next" not in rest
+    assert "next" not in await consumer("GET", "/negotiations", limit="3"), "there are no more"
+    first = await consumer("GET", "/agreements", limit="2")
+    rest = await consumer("GET", "/agreements", limit="2", after=first["next"])
+    agreed = [a["agreed"] for a in first["agreements"] + rest["agreements"]]
+    assert (len(agreed), agreed) == (3, sorted(agreed, reverse=True))
+    assert "next" not in rest
+    for path in ("/agreements", "/duties"):
+        wrong = await consumer("GET", path, status=400, after="urn:x:1")
+        assert wrong["reasons"] == ["after: must be the `next` of a page before."]
