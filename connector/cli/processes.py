@@ -116,10 +116,8 @@ def list_agreements(*, limit: Number = 50, common: Common = COMMON) -> int:
     """List agreements, newest first, also those that never came into force."""
     page = Api.of(common).get("/agreements", limit=limit)
     found = page["agreements"]
-    rows = [
-        (a["id"], a["role"], a["participant"], a["dataset"], "yes" if a["in_force"] else "no") for a in found
-    ]
-    head = ("agreement", "we are", "peer", "dataset", "in force")
+    rows = [(a["id"], a["role"], a["participant"], a["dataset"], stands(a)) for a in found]
+    head = ("agreement", "we are", "peer", "dataset", "stands")
     text = output.table(rows, *head) if rows else "no agreements yet"
     output.show(common, found, text + output.more(page, limit))
     return output.OK
@@ -137,7 +135,7 @@ def show_agreement(
         f"consumer   {found['participant'] if found['role'] == 'PROVIDER' else 'this node'}",
         f"dataset    {found['dataset']}",
         f"agreed     {timeline.moment(found['agreed'])}",
-        f"in force   {'yes' if found['in_force'] else 'no'}",
+        f"stands     {stands(found)}",
         *_course(found),
     ]
     lines = [*map(output.plain, lines), "", output.style("terms", "1"), *said(found["terms"])]
@@ -145,15 +143,23 @@ def show_agreement(
     return output.OK
 
 
+def stands(found: Mapping[str, Any]) -> str:
+    """How an agreement stands, in a few words."""
+    if found.get("course") == "retired":
+        return f"retired by {found['retired_by']}, {timeline.moment(found['ended'])}"
+    if found.get("course") == "ended":
+        return f"ended, {timeline.moment(found['ended'])}"
+    if found.get("refused"):
+        return "running, but allows nothing now"
+    return "running" if found.get("course") and found["in_force"] else "not in force"
+
+
 def _course(found: Mapping[str, Any]) -> list[str]:
     """How an agreement goes on, or ended; its duties."""
     lines = [f"next       {timeline.moment(found['next_moment'])}"] if found.get("next_moment") else []
     lines += [f"ends       {timeline.moment(found['ends'])}"] if found.get("ends") else []
-    if found.get("retired_by"):
-        lines.append(
-            f"retired    {timeline.moment(found['ended'])} by {found['retired_by']}: {found['reason']}"
-        )
-        lines += [f"           {found['told']}"] if found.get("told") else []
+    lines += [f"reason     {found[name]}" for name in ("reason", "refused") if found.get(name)]
+    lines += [f"           {found['told']}"] if found.get("told") else []
     for duty in found["duties"]:
         whose = "this node" if duty["ours"] else found["participant"]
         lines.append(f"duty       {duty['id']}: {duty['says']}, by {whose}: {duty['state']}")

@@ -99,14 +99,8 @@ class Retirement(Model):
 class AgreementDetail(Agreement):
     """A contract, and how it goes on."""
 
-    course: Literal["running", "ended", "retired"] | None = Field(
-        None, description="How far it has come; none if it never came into force."
-    )
     next_moment: datetime | None = Field(None, description="When its terms turn next.")
     ends: datetime | None = Field(None, description="When its terms allow nothing any more.")
-    ended: datetime | None = Field(None, description="When it ended.")
-    retired_by: str | None = Field(None, description="Who ended it before its time.")
-    reason: str | None = Field(None, description="Why.")
     told: str | None = Field(None, description="How far the other side knows of the retirement.")
     terms: Terms = Field(description="What it says, and what becomes of each term.")
     duties: list[Duty] = Field(description="Its duties that are tracked.")
@@ -116,17 +110,11 @@ class AgreementDetail(Agreement):
         cls, agreement: Agreement, course: Course | None, told: str | None, duties: list[Duty]
     ) -> "AgreementDetail":
         """The agreement with its course and its duties."""
-        known = course or Course(agreement.role, agreement.id, agreement.participant, next_moment=None)  # type: ignore[arg-type]  # a role by its name
-        moments = {
-            name: None if not at else instant(at)
-            for name, at in (("next_moment", known.next_moment), ("ends", known.ends), ("ended", known.ended))
-        }
+        following, ends = (None, None) if course is None else (course.next_moment, course.ends)
         return cls(
             **agreement.model_dump(),
-            course=course.state if course else None,
-            **moments,
-            retired_by=known.retired_by,
-            reason=known.reason,
+            next_moment=None if not following else instant(following),
+            ends=None if not ends else instant(ends),
             told=told,
             terms=Terms.of(agreement.document, "Agreement"),
             duties=duties,

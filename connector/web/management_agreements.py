@@ -5,7 +5,7 @@ from connector.node import Node
 from connector.store import courses, processes
 from connector.store import duties as rows
 from connector.web import duty_models as model
-from connector.web.management_models import Agreement
+from connector.web.management_processes import agreement
 from connector.web.openapi import BadRequest, Call
 
 
@@ -59,9 +59,9 @@ def _agreement(node: Node, agreement_id: str) -> model.AgreementDetail:
     found = processes.agreements_with_id(node.db.read, agreement_id)
     if not found:
         raise NotFound(f"There is no agreement {agreement_id} in this node.")
-    agreement = found[0]
-    key = (agreement.role, agreement.id, agreement.participant)
+    stored = found[0]
+    key = (stored.role, stored.id, stored.participant)
     owed = [_duty(node, duty) for duty in rows.of_agreement(node.db.read, *key)]
     course = courses.find(node.db.read, *key)
-    told = node.agreements.told(agreement) if course is not None and course.retired_by else None
-    return model.AgreementDetail.with_course(Agreement.of(agreement), course, told, owed)
+    told = node.agreements.told(stored) if course is not None and course.retired_by else None
+    return model.AgreementDetail.with_course(agreement(node, stored), course, told, owed)

@@ -9,9 +9,11 @@ from connector.dsp.terms import Subject
 from connector.errors import InvalidFile, LocalProtocolError, NotFound
 from connector.node import Node
 from connector.odrl import authoring
+from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web.management_processes import detail
 from connector.web.openapi import Call, Model, Route
+from connector.web.retirement import by_whom
 
 _PID = {"pid": "Our identifier of the negotiation."}
 
@@ -81,7 +83,11 @@ async def why(node: Node, call: Call) -> Why:
 
     A request is named as in the header `X-Request-ID` of its answer, by which a counterparty can quote it.
     """
-    return Why.model_validate(await node.answers.why(call.path["id"]))
+    found = Why.model_validate(await node.answers.why(call.path["id"]))
+    process = rows.process(node.db.read, found.id)
+    if process is None:
+        return found
+    return found.model_copy(update={"reason": by_whom(node, process, found.reason)})
 
 
 async def what_if(node: Node, call: Call) -> WhatIfAnswer:

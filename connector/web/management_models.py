@@ -8,8 +8,10 @@ from pydantic import Field
 from connector.dsp.process import Process
 from connector.flows.negotiate import waits_for
 from connector.flows.publish import Dataset
+from connector.store.courses import Course
 from connector.store.processes import Agreement as StoredAgreement
 from connector.store.processes import Outgoing, Step
+from connector.web import retirement
 from connector.web.openapi import Model
 from connector.web.terms import Terms
 
@@ -101,7 +103,7 @@ class ProcessEntry(Waiting):
     changed: datetime
 
     @classmethod
-    def of(cls, process: Process, created: float, changed: float) -> "ProcessEntry":
+    def of(cls, process: Process, reason: str | None, created: float, changed: float) -> "ProcessEntry":
         """The process as the API tells it: what is public in its details, and no data address."""
         details = process.details
         return cls(
@@ -112,7 +114,7 @@ class ProcessEntry(Waiting):
             peer_pid=process.peer_pid,
             state=process.state,
             pending=process.pending,
-            reason=process.reason,
+            reason=reason,
             dataset=details.get("dataset"),
             offer=details.get("offer"),
             agreement=details.get("agreement"),
@@ -135,11 +137,9 @@ class HistoryStep(Model):
     note: str | None = Field(None, description="Why, or what went wrong.")
 
     @classmethod
-    def of(cls, step: Step) -> "HistoryStep":
+    def of(cls, step: Step, note: str | None) -> "HistoryStep":
         """The stored step as the API tells it."""
-        return cls(
-            at=instant(step.at), direction=step.direction, kind=step.kind, state=step.state, note=step.note
-        )
+        return cls(at=instant(step.at), direction=step.direction, kind=step.kind, state=step.state, note=note)
 
 
 class ProcessDetail(Model):
@@ -236,7 +236,7 @@ class DataAddress(Model):
 
 
 class Agreement(Model):
-    """A contract."""
+    """A contract, and how it stands."""
 
     id: str
     role: Literal["CONSUMER", "PROVIDER"] = Field(description="What this node is in it.")
@@ -244,12 +244,23 @@ class Agreement(Model):
     dataset: str
     agreed: datetime
     negotiation: str = Field(description="The negotiation that led to it.")
-    in_force: bool = Field(description="Whether its negotiation is FINALIZED, so that transfers may start.")
+    in_force: bool = Field(
+        description="Whether its negotiation is FINALIZED, and no side has retired it; `course` says more."
+    )
+    course: Literal["running", "ended", "retired"] | None = Field(
+        None, description="How far it has come; none if it never came into force."
+    )
+    ended: datetime | None = Field(None, description="When it ended.")
+    retired_by: str | None = Field(None, description="Who ended it before its time.")
+    reason: str | None = Field(None, description="Why.")
+    refused: str | None = Field(
+        None, description="While it is running: why it allows nothing now, such as that its uses ran out."
+    )
     document: dict[str, Any] = Field(description="The ODRL Agreement.")
 
     @classmethod
-    def of(cls, stored: StoredAgreement) -> "Agreement":
-        """The stored agreement as the API tells it."""
+    def of(cls, stored: StoredAgreement, course: Course | None, refused: str | None) -> "Agreement":
+        """The stored agreement, with its course, as the API tells it."""
         return cls(
             id=stored.id,
             role=stored.role.value,
@@ -258,6 +269,11 @@ class Agreement(Model):
             agreed=instant(stored.agreed),
             negotiation=stored.negotiation,
             in_force=stored.in_force,
+            course=None if course is None else course.state,
+            ended=None if course is None or course.ended is None else instant(course.ended),
+            retired_by=None if course is None else course.retired_by,
+            reason=None if course is None else retirement.reason(course),
+            refused=refused,
             document=stored.document,
         )
 

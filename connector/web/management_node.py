@@ -11,6 +11,7 @@ from connector.store import duties, issuance, wallet
 from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web import terms
+from connector.web.management_processes import entry
 from connector.web.openapi import Call
 
 _OUTBOX_SHOWN = 100
@@ -43,7 +44,7 @@ async def status(node: Node, call: Call) -> model.Status:
         ),
         duties=duties.counts(node.db.read),
         waiting=undecided,
-        to_decide=[model.ProcessEntry.of(p, created, changed) for created, changed, p in to_decide],
+        to_decide=[entry(node, p, created, changed) for created, changed, p in to_decide],
         to_do=[
             model.DutyToDo(
                 id=duty.id,

@@ -1,12 +1,15 @@
 """Management API: negotiations, transfers, agreements. Rendering only: what may happen, flows decide."""
 
 from connector.dsp.process import Process
-from connector.dsp.terms import Kind, Subject
+from connector.dsp.terms import Kind, Role, Subject
 from connector.errors import NotFound
+from connector.flows import standing
 from connector.node import Node
+from connector.store import courses
 from connector.store import processes as rows
 from connector.web import management_models as model
 from connector.web.openapi import BadRequest, Call
+from connector.web.retirement import by_whom
 from connector.web.terms import Terms
 
 
@@ -65,8 +68,23 @@ async def show_transfer(node: Node, call: Call) -> model.ProcessDetail:
 async def request_transfer(node: Node, call: Call) -> model.ProcessDetail:
     """Ask the provider of an agreement for its data. Once STARTED, read `/transfers/{pid}/data`."""
     asked: model.TransferRequest = call.body
-    process = await node.transfers.request(asked.agreement, asked.format)
+    try:
+        process = await node.transfers.request(asked.agreement, asked.format)
+    except NotFound:
+        _retired(node, asked.agreement)
+        raise
     return detail(node, Subject.TRANSFER, process.pid)
+
+
+def _retired(node: Node, agreement_id: str) -> None:
+    """Raises NotFound if it is no longer in force because a side retired it: who, when, and why."""
+    for stored in rows.agreements_with_id(node.db.read, agreement_id):
+        found = agreement(node, stored)
+        if stored.role is Role.CONSUMER and found.course == "retired" and found.ended is not None:
+            raise NotFound(
+                f"The agreement {agreement_id} was retired by {found.retired_by} "
+                f"at {found.ended:%Y-%m-%d %H:%M:%S} UTC: {found.reason}"
+            )
 
 
 async def move_transfer(node: Node, call: Call) -> model.ProcessDetail:
@@ -100,14 +118,27 @@ async def list_agreements(node: Node, call: Call) -> model.AgreementPage:
         raise BadRequest("after: must be the `next` of a page before.") from None
     shown = found[:limit]
     following = rows.cursor(shown[-1].agreed, shown[-1].id) if len(found) > limit else None
-    return model.AgreementPage(agreements=[model.Agreement.of(a) for a in shown], next=following)
+    return model.AgreementPage(agreements=[agreement(node, a) for a in shown], next=following)
+
+
+def agreement(node: Node, stored: rows.Agreement) -> model.Agreement:
+    """An agreement with how it stands."""
+    course = courses.find(node.db.read, stored.role, stored.id, stored.participant)
+    runs = stored.in_force and course is not None and course.state == "running"
+    refused = standing.refusal(stored, node.db, node.clock, node.uses, node.catalog.groups) if runs else None
+    return model.Agreement.of(stored, course, refused)
 
 
 def _page(node: Node, subject: Subject, call: Call) -> model.ProcessPage:
     limit = call.query.limit
     found = rows.page(node.db.read, subject, call.query.before, limit + 1)
-    processes = [model.ProcessEntry.of(p, created, changed) for _, created, changed, p in found[:limit]]
+    processes = [entry(node, p, created, changed) for _, created, changed, p in found[:limit]]
     return model.ProcessPage(processes=processes, next=found[limit - 1][0] if len(found) > limit else None)
+
+
+def entry(node: Node, process: Process, created: float, changed: float) -> model.ProcessEntry:
+    """A process as lists tell it."""
+    return model.ProcessEntry.of(process, by_whom(node, process, process.reason), created, changed)
 
 
 def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
@@ -117,8 +148,11 @@ def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
         raise NotFound(f"There is no {subject} {pid} in this node.")
     message, offer = rows.outgoing(node.db.read, pid), process.details.get("offer")
     return model.ProcessDetail(
-        process=model.ProcessEntry.of(process, *rows.times(node.db.read, pid)),
-        history=[model.HistoryStep.of(step) for step in rows.history(node.db.read, pid)],
+        process=entry(node, process, *rows.times(node.db.read, pid)),
+        history=[
+            model.HistoryStep.of(step, by_whom(node, process, step.note))
+            for step in rows.history(node.db.read, pid)
+        ],
         delivery=None if message is None else model.Delivery.of(message),
         terms=None if offer is None else Terms.of(offer, "Offer"),
     )

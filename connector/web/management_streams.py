@@ -15,6 +15,7 @@ from connector.web import management_models as model
 from connector.web.data import ASKED_ON, PASSED_ON
 from connector.web.openapi import BadRequest, Call
 from connector.web.rendering import breaking_off
+from connector.web.retirement import by_whom
 
 _KEEP_ALIVE = 15.0
 _AT_ONCE = 200
@@ -74,7 +75,7 @@ def _event(node: Node, number: int, pid: str, step: rows.Step) -> bytes:
         role=process.role.value,
         participant=process.participant,
         dataset=process.details.get("dataset"),
-        **model.HistoryStep.of(step).model_dump(),
+        **model.HistoryStep.of(step, by_whom(node, process, step.note)).model_dump(),
         **model.waiting(process),
     )
     return f"id: {number}\nevent: step\ndata: {data.model_dump_json(exclude_none=True)}\n\n".encode()

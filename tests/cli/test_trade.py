@@ -32,6 +32,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Se
     policies = (
         "friends: {offer: {partners: ['did:web:friend.example']}, allow: use}\n"
         "moment: {offer: everyone, allow: use, when: [{for: 2 seconds}]}\n"
+        "once: {offer: everyone, allow: use, stop: {uses: 1}}\n"
     )
     with served(folder / "consumer") as consumer, served(folder / "provider", policies=policies) as provider:
         yield consumer, provider
@@ -131,7 +132,7 @@ def test_a_list_that_is_cut_says_so(nodes: tuple[Served, Served], cli: Any, caps
     for name in ("agreement", "negotiation"):
         assert run([name, "list", "--limit", "1", *at]) == 0
         lines = capsys.readouterr().out.splitlines()[-2:]
-        assert (lines[0].split()[-1], lines[1]) == ("urn:x:second.txt", "… more; --limit 2")
+        assert ("urn:x:second.txt" in lines[0], lines[1]) == (True, "… more; --limit 2")
         assert run([name, "list", *at]) == 0
         assert "…" not in capsys.readouterr().out
 
@@ -191,7 +192,7 @@ def test_what_is_not_offered_is_refused(nodes: tuple[Served, Served], cli: Any, 
 
 
 def test_what_has_ended_is_refused_with_the_reason(
-    nodes: tuple[Served, Served], cli: Any, tmp_path: Path
+    nodes: tuple[Served, Served], cli: Any, capsys: Captured, tmp_path: Path
 ) -> None:
     """When the agreement's time is over, the running transfer ends and a new one is refused: exit code 3."""
     consumer, provider = nodes
@@ -210,6 +211,28 @@ def test_what_has_ended_is_refused_with_the_reason(
     assert "The permission ended on" in again["reasons"][0]
     code, status = cli("status", told["transfer"], "-c", consumer.config)
     assert status["process"]["state"] == "TERMINATED"
+    for side in nodes:
+        code, shown = cli("agreement", "show", told["agreement"], "-c", side.config)
+        assert (shown["course"], "ended" in shown, "refused" in shown) == ("ended", True, False)
+        assert run(["agreement", "list", "--limit", "1", "-c", side.config]) == 0
+        assert f"{dataset}  ended, 2" in capsys.readouterr().out
+
+
+def test_an_agreement_that_is_used_up_is_said_to_be(
+    nodes: tuple[Served, Served], cli: Any, capsys: Captured, tmp_path: Path
+) -> None:
+    """It runs, as nothing ended it, but its provider sees that it allows nothing, and why."""
+    consumer, provider = nodes
+    dataset = publish(cli, provider, "once.txt", b"x", "--offer", "once")
+    peer, target = provider.ready["did"], str(tmp_path / "got")
+    assert cli("fetch", peer, dataset, "-o", target, "-c", consumer.config)[0] == 0
+    _, [found] = cli("agreement", "list", "--limit", "1", "-c", provider.config)
+    assert found["course"] == "running"
+    assert run(["agreement", "list", "--limit", "1", "-c", provider.config]) == 0
+    assert f"{dataset}  running, but allows nothing now" in capsys.readouterr().out
+    assert run(["agreement", "show", found["id"], "-c", provider.config]) == 0
+    assert f"\nreason     {found['refused']}\n" in capsys.readouterr().out
+    assert "it has been used" in found["refused"]
 
 
 def test_by_hand(nodes: tuple[Served, Served], cli: Any) -> None:
