@@ -94,6 +94,8 @@ def describe(found: Mapping[str, Any]) -> str:
     ]
     lines += [f"until       {timeline.moment(found['due'])}"] if found.get("due") else []
     lines += [f"evidence    {found['evidence']}"] if found.get("evidence") else []
+    if found.get("statement"):
+        lines.append(f"            a JWS: `anode duty show {found['id']} --json` has it in `statement`")
     lines += [
         f"  {timeline.moment(mark['at'])}  {mark['state']}: {mark['note']}" for mark in found["history"]
     ]

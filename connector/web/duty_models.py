@@ -45,10 +45,13 @@ class Duty(Model):
     since: datetime | None = Field(None, description="When its event was.")
     due: datetime | None = Field(None, description="When it is breached if it is not done.")
     evidence: str | None = Field(None, description="How far its evidence has come.")
+    statement: str | None = Field(
+        None, description="The signed evidence, a JWS in compact form: where one duty is shown."
+    )
     history: list[DutyMark] = Field(description="What happened to it, oldest first.")
 
     @classmethod
-    def of(cls, stored: StoredDuty, evidence: str | None) -> "Duty":
+    def of(cls, stored: StoredDuty, evidence: str | None, statement: str | None = None) -> "Duty":
         """The stored duty as the API tells it."""
         return cls(
             id=stored.id,
@@ -64,6 +67,7 @@ class Duty(Model):
             since=None if stored.event_at is None else instant(stored.event_at),
             due=None if stored.due is None else instant(stored.due),
             evidence=evidence,
+            statement=statement,
             history=[DutyMark.of(mark) for mark in stored.history],
         )
 

@@ -1,10 +1,11 @@
 """Management API: how agreements go on, and their duties. Rendering only: what may happen, flows decide."""
 
-from connector.errors import NotFound
+from connector.errors import LocalProtocolError, NotFound
 from connector.node import Node
 from connector.store import courses, processes
 from connector.store import duties as rows
 from connector.web import duty_models as model
+from connector.web import retirement
 from connector.web.management_processes import agreement
 from connector.web.openapi import BadRequest, Call
 
@@ -17,8 +18,14 @@ async def show_agreement(node: Node, call: Call) -> model.AgreementDetail:
 async def retire_agreement(node: Node, call: Call) -> model.AgreementDetail:
     """End an agreement before its time: its transfers end with the reason, and the other side is told.
 
-    Again, it changes nothing.
+    Again, it is refused, with who has retired it, when and why: that stays.
     """
+    found = processes.agreements_with_id(node.db.read, call.path["id"])
+    started = (courses.find(node.db.read, one.role, one.id, one.participant) for one in found)
+    course = next(filter(None, started), None)
+    if course is not None and course.state == "retired":
+        stays = "It stays so: the reason that was given now is not kept."
+        raise LocalProtocolError(retirement.sentence(course), stays)
     await node.agreements.retire(call.path["id"], call.body.reason)
     return _agreement(node, call.path["id"])
 
@@ -36,8 +43,8 @@ async def list_duties(node: Node, call: Call) -> model.DutyPage:
 
 
 async def show_duty(node: Node, call: Call) -> model.Duty:
-    """A duty with all that happened to it."""
-    return _duty(node, node.duties.find(call.path["duty"]))
+    """A duty with all that happened to it, and the signed evidence that it was done, if there is some."""
+    return _whole(node, node.duties.find(call.path["duty"]))
 
 
 async def fulfil_duty(node: Node, call: Call) -> model.Duty:
@@ -48,11 +55,17 @@ async def fulfil_duty(node: Node, call: Call) -> model.Duty:
     """
     if call.body.note is None and call.body.digest is None:
         raise BadRequest("note: say what was done, or give the digest of a document that proves it.")
-    return _duty(node, await node.duties.fulfil(call.path["duty"], call.body.note, call.body.digest))
+    return _whole(node, await node.duties.fulfil(call.path["duty"], call.body.note, call.body.digest))
 
 
 def _duty(node: Node, duty: rows.Duty) -> model.Duty:
     return model.Duty.of(duty, node.duties.told(duty))
+
+
+def _whole(node: Node, duty: rows.Duty) -> model.Duty:
+    """A duty with its signed evidence."""
+    signed = None if duty.evidence is None else rows.statement(node.db.read, duty.participant, duty.evidence)
+    return model.Duty.of(duty, node.duties.told(duty), None if signed is None else signed.token)
 
 
 def _agreement(node: Node, agreement_id: str) -> model.AgreementDetail:

@@ -1,13 +1,17 @@
 """Management API: negotiations, transfers, agreements. Rendering only: what may happen, flows decide."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Role, Subject
-from connector.errors import NotFound
-from connector.flows import standing
+from connector.errors import NotFound, RemoteProtocolError
+from connector.flows import negotiate, standing
 from connector.node import Node
 from connector.store import courses
 from connector.store import processes as rows
 from connector.web import management_models as model
+from connector.web import retirement
 from connector.web.openapi import BadRequest, Call
 from connector.web.retirement import by_whom
 from connector.web.terms import Terms
@@ -29,6 +33,7 @@ async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     Answers as soon as the request is kept; follow the negotiation with `/events`.
     """
     asked: model.NegotiationRequest = call.body
+    _check(asked.terms)
     peer = await node.peers.find(asked.peer)
     terms = asked.terms and {**asked.terms, "target": asked.dataset}
     offer = terms or await node.peers.offer(peer, asked.dataset, asked.offer)
@@ -45,12 +50,24 @@ async def offer_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     return detail(node, Subject.NEGOTIATION, process.pid)
 
 
+def _check(terms: Mapping[str, Any] | None) -> None:
+    """Raises BadRequest for terms of our own that can't be sent: no peer is to blame for those."""
+    try:
+        if terms is not None:
+            negotiate.read(dict(terms), "Offer")
+    except RemoteProtocolError as wrong:
+        raise BadRequest(*(f"terms of this node's own: {reason}" for reason in wrong.reasons)) from None
+
+
 async def move_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     """Counter (`request`, `offer`), accept, agree, verify, finalize or terminate.
 
     A node does by itself what its policies decide; by hand it is what those leave open, or cancel.
     """
     asked: model.NegotiationMove = call.body
+    if asked.kind in ("request", "offer") and asked.terms is None:
+        raise BadRequest(f"terms: must be there for {asked.kind}, which counters with other terms.")
+    _check(asked.terms)
     await node.negotiations.move(call.path["pid"], Kind(asked.kind), asked.reason, asked.terms)
     return detail(node, Subject.NEGOTIATION, call.path["pid"])
 
@@ -79,12 +96,9 @@ async def request_transfer(node: Node, call: Call) -> model.ProcessDetail:
 def _retired(node: Node, agreement_id: str) -> None:
     """Raises NotFound if it is no longer in force because a side retired it: who, when, and why."""
     for stored in rows.agreements_with_id(node.db.read, agreement_id):
-        found = agreement(node, stored)
-        if stored.role is Role.CONSUMER and found.course == "retired" and found.ended is not None:
-            raise NotFound(
-                f"The agreement {agreement_id} was retired by {found.retired_by} "
-                f"at {found.ended:%Y-%m-%d %H:%M:%S} UTC: {found.reason}"
-            )
+        course = courses.find(node.db.read, stored.role, stored.id, stored.participant)
+        if stored.role is Role.CONSUMER and course is not None and course.state == "retired":
+            raise NotFound(retirement.sentence(course))
 
 
 async def move_transfer(node: Node, call: Call) -> model.ProcessDetail:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from connector.errors import NotFound
+from connector.errors import Denied, NotFound
 from connector.flows.events import Event
 from connector.flows.pull import PURPOSE
 from connector.node import Node
@@ -85,8 +85,27 @@ async def stream_data(node: Node, call: Call) -> web.StreamResponse:
     """The data of a running transfer, read from its provider and passed on as it comes.
 
     Range and conditional requests (RFC 9110) reach the provider. A token about to end is refreshed. The
-    header `Usage-Purpose` declares what the data are read for, where the agreement names purposes.
+    header `Usage-Purpose` declares what the data are read for, where the agreement names purposes. A refusal
+    names the request as its provider knows it, to be quoted.
     """
+    pid = call.path["pid"]
+    before = _refused(node, pid)
+    try:
+        return await _stream(node, call)
+    except Denied as denied:
+        if (name := _refused(node, pid)) not in (None, before):
+            denied.reasons += (f"quote to the provider: request {name}",)
+        raise
+
+
+def _refused(node: Node, pid: str) -> str | None:
+    """The request for a transfer's data that its provider refused last, as it is known there."""
+    process = rows.process(node.db.read, pid)
+    told = () if process is None else process.details.get("told", ())
+    return next((reason["request"] for reason in told if "request" in reason), None)
+
+
+async def _stream(node: Node, call: Call) -> web.StreamResponse:
     request = call.request
     asked = {name: request.headers[name] for name in ASKED_ON if name in request.headers}
     async with node.pull.open(call.path["pid"], asked, request.headers.get(PURPOSE)) as stream:

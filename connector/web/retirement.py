@@ -1,5 +1,7 @@
 """Who retired an agreement, in sentences that are kept as the other side is told them."""
 
+from datetime import UTC, datetime
+
 from connector.dsp.process import Process
 from connector.node import Node
 from connector.store import courses
@@ -14,6 +16,15 @@ def reason(course: Course) -> str | None:
     if course.reason is None:
         return None
     return course.reason.removeprefix(_OTHER).removeprefix(f"{_LEAD}{course.retired_by}: ")
+
+
+def sentence(course: Course) -> str:
+    """That an agreement was retired already: by whom, when, and why."""
+    at = datetime.fromtimestamp(course.ended or 0.0, UTC)
+    return (
+        f"The agreement {course.agreement} was retired by {course.retired_by} "
+        f"at {at:%Y-%m-%d %H:%M:%S} UTC: {reason(course)}"
+    )
 
 
 def by_whom(node: Node, process: Process, text: str | None) -> str | None:

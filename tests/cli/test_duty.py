@@ -1,5 +1,7 @@
 """Duties and retirement on the command line: two operators, real processes, one agreement."""
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,13 @@ def test_a_duty_from_due_to_fulfilled_and_the_end(
             break
     code, [theirs] = cli("duty", "list", "--state", "fulfilled", "-c", provider.config)
     assert (theirs["ours"], theirs["history"][-1]["note"]) == (False, "done: by the board")
+    assert "statement" not in theirs
+    for side, id_ in ((consumer, duty["id"]), (provider, theirs["id"])):
+        _, shown = cli("duty", "show", id_, "-c", side.config)
+        claims = json.loads(base64.urlsafe_b64decode(shown["statement"].split(".")[1] + "=="))
+        assert (claims["kind"], claims["note"]) == ("evidence", "by the board")
+        assert run(["duty", "show", id_, "-c", side.config]) == 0
+        assert f"a JWS: `anode duty show {id_} --json` has it" in capsys.readouterr().out
 
     peer = provider.ready["public_url"]
     target = str(tmp_path / "hello.json")
@@ -77,6 +86,10 @@ def test_a_duty_from_due_to_fulfilled_and_the_end(
     assert code == 0, told
     code, told = cli("agreement", "retire", agreement, "--reason", "sold", "-c", provider.config)
     assert (code, told["course"], told["in_force"]) == (0, "retired", False)
+    code, told = cli("agreement", "retire", agreement, "--reason", "stolen", "-c", provider.config)
+    assert (code, told["error"]) == (1, "local-protocol-error")
+    assert f"The agreement {agreement} was retired by this node's operator at 2" in told["reasons"][0]
+    assert (told["reasons"][0].endswith(" UTC: sold"), len(told["reasons"])) == (True, 2)
     for _ in range(200):
         _, known = cli("agreement", "show", agreement, "-c", consumer.config)
         if known["course"] == "retired":

@@ -143,7 +143,8 @@ def test_a_refused_reader_can_quote_its_request(
     ask = ["fetch", provider.ready["did"], "urn:x:hourly", "-c", consumer.config, "-o"]
     code, done = cli(*ask, str(tmp_path / "got"), "--json")
     assert code == 0
-    assert cli(*ask, str(tmp_path / "again"), "--agreement", done["agreement"])[0] == 3
+    code, again = cli(*ask, str(tmp_path / "again"), "--agreement", done["agreement"], "--json")
+    assert code == 3
     _, (ours, *_) = cli("transfer", "list", "--json", "-c", consumer.config)
     _, found = cli("why", ours["pid"], "--json", "-c", consumer.config)
     (told,) = found["told"]
@@ -151,6 +152,7 @@ def test_a_refused_reader_can_quote_its_request(
         "constraint-not-satisfied",
         "http://www.w3.org/ns/odrl/2/timeInterval",
     )
+    assert again["reasons"][-1] == f"quote to the provider: request {told['request']}"
     assert f"request {told['request']}" in cli("why", ours["pid"], "-c", consumer.config)[1]
     code, out = cli("why", told["request"], "-c", provider.config)
     assert code == 0

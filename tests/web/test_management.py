@@ -325,6 +325,26 @@ async def test_a_provider_offers_unasked(pair: tuple[Operator, Operator]) -> Non
     assert "only under: open" in denied["reasons"][0]
 
 
+async def test_terms_of_our_own_that_can_not_be_sent_are_our_fault(pair: tuple[Operator, Operator]) -> None:
+    """Too many, or no offer at all: the request is refused with what is wrong; no peer is blamed or asked."""
+    consumer, provider = pair
+    asked = {"peer": provider.running.did, "dataset": DATASET["id"]}
+    many = {"@type": "Offer", "@id": "urn:x:1", "permission": [{"action": "use"}] * 101}
+    offer = {"peer": consumer.running.did, "dataset": DATASET["id"], "policy": "open"}
+    made = await provider("POST", "/negotiations/offers", offer, 201)
+    await until(provider.running, made["process"]["pid"], "OFFERED")
+    [found] = (await consumer("GET", "/negotiations"))["processes"]
+    moves = f"/negotiations/{found['pid']}/moves"
+    for terms, why in ((many, "permission: has 101 entries"), ({"@type": "Offer"}, "@id: must be there")):
+        for path, body in (("/negotiations", asked), (moves, {"kind": "request"})):
+            wrong = await consumer("POST", path, {**body, "terms": terms}, 400)
+            assert wrong["code"] == "bad-request"
+            assert f"terms of this node's own: {why}" in wrong["reasons"][0]
+    wrong = await consumer("POST", moves, {"kind": "request"}, 400)
+    assert "terms: must be there for request" in wrong["reasons"][0]
+    assert len((await consumer("GET", "/negotiations"))["processes"]) == 1
+
+
 async def test_events_tell_everything_once(pair: tuple[Operator, Operator]) -> None:
     """The events of a process begin with its past; those of a node go on after the last one seen."""
     consumer, provider = pair
