@@ -90,6 +90,7 @@ def test_publish_show_and_fetch(
     out, err = capsys.readouterr()
     assert target.read_bytes() == content
     assert hashlib.sha256(content).hexdigest() in out
+    assert ENFORCED in err
     arrows = [line.split(" s  ")[1].split()[:3] for line in err.splitlines() if " s  " in line]
     assert arrows == [
         ["→", "request", "REQUESTED"],
