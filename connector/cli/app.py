@@ -61,7 +61,7 @@ _GROUPS: dict[str, tuple[str, _Commands]] = {
     "agreement": (
         "Contracts.",
         {
-            "list": ("processes:list_agreements", "List agreements."),
+            "list": ("processes:list_agreements", "List agreements, newest first."),
             "show": ("processes:show_agreement", "Show an agreement, and what its policy says."),
             "retire": ("duty:retire", "End an agreement before its time, and tell the other side."),
         },

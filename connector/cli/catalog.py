@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +12,9 @@ from cyclopts import Parameter
 from connector.cli import output
 from connector.cli.api import Api, path_of
 from connector.cli.output import COMMON, Common
+from connector.cli.terms import said
 from connector.dcat.terms import PROPERTY
-from connector.errors import InvalidFile, RemoteProtocolError
+from connector.errors import InvalidFile
 from connector.flows.publish import URI, read_file
 
 _MOST_PAGES = 10_000
@@ -43,8 +44,8 @@ def show(
     """Show what a peer offers this node."""
     api = Api.of(common)
     if dataset is not None:
-        found = api.get("/peers/dataset", peer=peer, dataset=dataset)["dataset"]
-        output.show(common, found, "\n".join(_lines(found)))
+        found = api.get("/peers/dataset", peer=peer, dataset=dataset)
+        output.show(common, found, "\n".join(_lines(found["dataset"], found["offers"])))
         return output.OK
     body: dict[str, Any] = {"peer": peer, "filter": _pairs(filters or [], "--filter")}
     datasets: list[dict[str, Any]] = []
@@ -215,25 +216,16 @@ def _properties(dataset: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name.removeprefix(PROPERTY)}={_text(value)}"
 
 
-def _lines(dataset: Mapping[str, Any]) -> Iterator[str]:
-    """A dataset in full: what it is, and what each offer of it says."""
-    from connector.odrl.explain import explain  # here: only this command explains
-    from connector.odrl.model import parse
-
+def _lines(dataset: Mapping[str, Any], offers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A dataset in full: what it is, and what each offer of it says, term by term."""
     yield output.style(_text(dataset.get("dct:title")), "1")
     yield f"  {_text(dataset.get('@id'))}"
     if text := _text(dataset.get("dct:description")):
         yield f"  {text}"
     yield from (f"  {line}" for line in _properties(dataset))
-    listed = dataset.get("hasPolicy")
-    for offer in listed if isinstance(listed, list) else [listed]:
-        if isinstance(offer, dict):
-            try:
-                says = explain(parse(offer, "Offer"))
-            except RemoteProtocolError as wrong:
-                says = f"not an offer that this node can read: {wrong}"
-            yield f"offer {_text(offer.get('@id'))}"
-            yield f"  {output.plain(says)}"
+    for offer in offers:
+        yield f"offer {_text(offer.get('id'))}"
+        yield from said(offer, "  ")
 
 
 def _text(value: Any) -> str:

@@ -24,9 +24,10 @@ def list_duties(
     limit: Annotated[int, Parameter(help="How many, at most 500.")] = 50,
     common: Common = COMMON,
 ) -> int:
-    """List the duties of agreements that are tracked: ours, and those of others."""
+    """List the duties of agreements that are tracked, newest agreement first: ours, and those of others."""
     asked: dict[str, Any] = {"limit": limit, **({"state": state} if state else {})}
-    found = Api.of(common).get("/duties", **asked)["duties"]
+    page = Api.of(common).get("/duties", **asked)
+    found = page["duties"]
     rows = [
         (
             d["id"],
@@ -38,7 +39,7 @@ def list_duties(
         for d in found
     ]
     text = output.table(rows, "duty", "state", "by", "to", "until") if rows else "no duties"
-    output.show(common, found, text)
+    output.show(common, found, text + output.more(page, limit))
     return output.OK
 
 
@@ -93,6 +94,8 @@ def describe(found: Mapping[str, Any]) -> str:
     ]
     lines += [f"until       {timeline.moment(found['due'])}"] if found.get("due") else []
     lines += [f"evidence    {found['evidence']}"] if found.get("evidence") else []
+    if found.get("statement"):
+        lines.append(f"            a JWS: `anode duty show {found['id']} --json` has it in `statement`")
     lines += [
         f"  {timeline.moment(mark['at'])}  {mark['state']}: {mark['note']}" for mark in found["history"]
     ]

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +27,10 @@ _EXIT = {
     "refused": REFUSED,
     "unavailable": UNREACHABLE,
 }
+
+
+_MOST = 500
+"""What the management API lists at once."""
 
 
 class Usage(AnodeError):
@@ -105,6 +109,14 @@ def shown(path: Path) -> str:
     """A path as a person would type it here."""
     here, absolute = Path.cwd(), path.absolute()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
+
+
+def more(page: Mapping[str, Any], limit: int) -> str:
+    """A last line for a list that goes on: how to see more of it."""
+    if "next" not in page:
+        return ""
+    wider = min(2 * limit, _MOST)
+    return f"\n… more; --limit {wider}" if wider > limit else "\n… more; the management API has it by pages"
 
 
 def program() -> str:

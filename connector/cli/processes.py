@@ -10,12 +10,19 @@ from cyclopts import Parameter
 from connector.cli import output, timeline
 from connector.cli.api import Api, path_of
 from connector.cli.output import COMMON, Common
+from connector.cli.terms import said
 from connector.errors import InvalidFile
 
 Pid = Annotated[str, Parameter(help="Our identifier of the process.")]
 Reason = Annotated[str | None, Parameter(show_default=False, help="Why, for the peer's people.")]
 Terms = Annotated[Path, Parameter(help="A JSON file with an ODRL Offer, in the words of the protocol.")]
 Number = Annotated[int, Parameter(help="How many of the newest, at most 500.")]
+
+_CHOICES = {
+    "review": "`anode negotiation approve {0}`, or `reject`",
+    "offer": "`anode negotiation accept {0}`, `counter`, or `terminate`",
+}
+"""What an operator can do about a negotiation that waits."""
 
 
 def list_negotiations(*, limit: Number = 50, common: Common = COMMON) -> int:
@@ -106,23 +113,20 @@ def end_transfer(pid: Pid, *, reason: Reason = None, common: Common = COMMON) ->
 
 
 def list_agreements(*, limit: Number = 50, common: Common = COMMON) -> int:
-    """List agreements, also those that never came into force."""
-    found = Api.of(common).get("/agreements", limit=limit)["agreements"]
-    rows = [
-        (a["id"], a["role"], a["participant"], a["dataset"], "yes" if a["in_force"] else "no") for a in found
-    ]
-    head = ("agreement", "we are", "peer", "dataset", "in force")
-    output.show(common, found, output.table(rows, *head) if rows else "no agreements yet")
+    """List agreements, newest first, also those that never came into force."""
+    page = Api.of(common).get("/agreements", limit=limit)
+    found = page["agreements"]
+    rows = [(a["id"], a["role"], a["participant"], a["dataset"], stands(a)) for a in found]
+    head = ("agreement", "we are", "peer", "dataset", "stands")
+    text = output.table(rows, *head) if rows else "no agreements yet"
+    output.show(common, found, text + output.more(page, limit))
     return output.OK
 
 
 def show_agreement(
     agreement: Annotated[str, Parameter(help="The agreement's id.")], *, common: Common = COMMON
 ) -> int:
-    """Show an agreement: who, what, and what its policy says."""
-    from connector.odrl.explain import explain  # here: only this command explains
-    from connector.odrl.model import parse
-
+    """Show an agreement: who, what, how it stands, and what becomes of each of its terms."""
     found = Api.of(common).get(path_of("agreements", agreement))
     provider = "this node" if found["role"] == "PROVIDER" else found["participant"]
     lines = [
@@ -131,23 +135,31 @@ def show_agreement(
         f"consumer   {found['participant'] if found['role'] == 'PROVIDER' else 'this node'}",
         f"dataset    {found['dataset']}",
         f"agreed     {timeline.moment(found['agreed'])}",
-        f"in force   {'yes' if found['in_force'] else 'no'}",
-        f"says       {explain(parse(found['document'], 'Agreement'))}",
+        f"stands     {stands(found)}",
         *_course(found),
     ]
-    output.show(common, found, "\n".join(map(output.plain, lines)))
+    lines = [*map(output.plain, lines), "", output.style("terms", "1"), *said(found["terms"])]
+    output.show(common, found, "\n".join(lines))
     return output.OK
+
+
+def stands(found: Mapping[str, Any]) -> str:
+    """How an agreement stands, in a few words."""
+    if found.get("course") == "retired":
+        return f"retired by {found['retired_by']}, {timeline.moment(found['ended'])}"
+    if found.get("course") == "ended":
+        return f"ended, {timeline.moment(found['ended'])}"
+    if found.get("refused"):
+        return "running, but allows nothing now"
+    return "running" if found.get("course") and found["in_force"] else "not in force"
 
 
 def _course(found: Mapping[str, Any]) -> list[str]:
     """How an agreement goes on, or ended; its duties."""
     lines = [f"next       {timeline.moment(found['next_moment'])}"] if found.get("next_moment") else []
     lines += [f"ends       {timeline.moment(found['ends'])}"] if found.get("ends") else []
-    if found.get("retired_by"):
-        lines.append(
-            f"retired    {timeline.moment(found['ended'])} by {found['retired_by']}: {found['reason']}"
-        )
-        lines += [f"           {found['told']}"] if found.get("told") else []
+    lines += [f"reason     {found[name]}" for name in ("reason", "refused") if found.get(name)]
+    lines += [f"           {found['told']}"] if found.get("told") else []
     for duty in found["duties"]:
         whose = "this node" if duty["ours"] else found["participant"]
         lines.append(f"duty       {duty['id']}: {duty['says']}, by {whose}: {duty['state']}")
@@ -165,6 +177,8 @@ def describe(detail: Mapping[str, Any]) -> str:
     lines = [*map(output.plain, lines), f"{'state':<12} {timeline.state_of(process)}"]
     if process.get("reason"):
         lines.append(output.plain(f"{'reason':<12} {process['reason']}"))
+    if waits := timeline.decision(process):
+        lines += [f"{'to do':<12} {waits}", f"{'':<12} {_CHOICES[process['waits']].format(process['pid'])}"]
     if delivery := detail.get("delivery"):
         when = timeline.moment(delivery["next_try"])
         lines.append(
@@ -176,20 +190,25 @@ def describe(detail: Mapping[str, Any]) -> str:
 
 
 def _list(collection: str, limit: int, common: Common) -> int:
-    found = Api.of(common).get(f"/{collection}", limit=limit)["processes"]
+    page = Api.of(common).get(f"/{collection}", limit=limit)
+    found = page["processes"]
+    head = ["pid", "we are", "state", "peer", "dataset"]
     rows = [
-        (p["pid"], p["role"], p.get("state") or "NEW", p["participant"], p.get("dataset", "")) for p in found
+        [p["pid"], p["role"], p.get("state") or "NEW", p["participant"], p.get("dataset", "")] for p in found
     ]
-    text = output.table(rows, "pid", "we are", "state", "peer", "dataset") if rows else f"no {collection} yet"
-    output.show(common, found, text)
+    if any(map(timeline.decision, found)):
+        head.append("to do")
+        rows = [[*row, timeline.decision(p)] for row, p in zip(rows, found, strict=True)]
+    text = output.table(rows, *head) if rows else f"no {collection} yet"
+    output.show(common, found, text + output.more(page, limit))
     return output.OK
 
 
 def _show(collection: str, pid: str, common: Common) -> int:
     found = Api.of(common).get(path_of(collection, pid))
     text = describe(found)
-    if offer := found["process"].get("offer"):
-        text += f"\n\nterms        {orjson.dumps(offer, option=orjson.OPT_INDENT_2).decode()}"
+    if found.get("terms"):
+        text = "\n".join([text, "", output.style("terms", "1"), *said(found["terms"])])
     output.show(common, found, text)
     return output.OK
 

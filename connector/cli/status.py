@@ -46,8 +46,22 @@ def _node(found: Mapping[str, Any], page: str) -> str:
     ]
     if found["duties"]:
         lines.append(f"duties        {_counts(found['duties'])}")
-    if owed := found["to_do"]:
-        lines += ["", "to be done:"]
+    owed, undecided = found["to_do"], found["to_decide"]
+    lines += ["", "to be done:"] if owed or undecided else []
+    if undecided:
+        number = _number(found["waiting"], "negotiation waits", "negotiations wait")
+        lines.append(f"{number} for your decision; look with `anode negotiation show PID`:")
+        waiting = [
+            (
+                p["pid"],
+                p["participant"],
+                p.get("dataset", ""),
+                timeline.moment(p["waits_until"]) if p.get("waits_until") else "",
+            )
+            for p in undecided
+        ]
+        lines.append(output.table(waiting, "pid", "peer", "dataset", "until"))
+    if owed:
         rows = [
             (
                 d["id"],

@@ -144,6 +144,14 @@ class Bar:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
+def decision(process: Mapping[str, Any]) -> str:
+    """That a process waits for this node's operator, and until when; nothing if it does not."""
+    if not process.get("waits"):
+        return ""
+    until = f" until {moment(process['waits_until'])}" if process.get("waits_until") else ""
+    return f"waits for your decision{until}"
+
+
 def state_of(process: Mapping[str, Any]) -> str:
     """A process's state in a word or two, coloured on a terminal."""
     state = process.get("state") or "NEW"

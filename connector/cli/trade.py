@@ -4,7 +4,7 @@ import contextlib
 import re
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,7 @@ from connector.cli import output
 from connector.cli.api import Api, path_of
 from connector.cli.download import check, download
 from connector.cli.output import COMMON, Common
+from connector.cli.terms import said
 from connector.cli.timeline import amount, follow
 from connector.errors import AnodeError
 from connector.quantities import seconds
@@ -41,7 +42,7 @@ def negotiate(
 ) -> int:
     """Ask a peer for a contract about one of its datasets."""
     api, deadline, tell = Api.of(common), deadline_of(timeout), partial(output.note, common)
-    process = _ask(api, peer, dataset, offer)
+    process = _ask(api, peer, dataset, offer, tell)
     if not wait:
         pid = process["pid"]
         output.show(common, process, f"asked: {pid}\nfollow it with `anode status {pid}`")
@@ -89,7 +90,7 @@ def fetch(
     check(target)
     if agreement is None:
         tell(output.style(f"negotiation about {dataset}", "1"))
-        process = _ask(api, peer, dataset, offer)
+        process = _ask(api, peer, dataset, offer, tell)
         agreement = str(follow(api, process, {"FINALIZED"}, deadline, tell)["agreement"])
     tell(output.style(f"transfer under {agreement}", "1"))
     process = api.post("/transfers", {"agreement": agreement})["process"]
@@ -121,9 +122,13 @@ def _told_how_to_go_on(common: Common, *arguments: str) -> Iterator[None]:
         raise
 
 
-def _ask(api: Api, peer: str, dataset: str, offer: str | None) -> dict[str, Any]:
+def _ask(api: Api, peer: str, dataset: str, offer: str | None, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Ask for a contract, and tell what its terms are."""
     body = {"peer": peer, "dataset": dataset, **({"offer": offer} if offer else {})}
-    process: dict[str, Any] = api.post("/negotiations", body)["process"]
+    found = api.post("/negotiations", body)
+    for line in said(found["terms"], "  "):
+        tell(line)
+    process: dict[str, Any] = found["process"]
     return process
 
 

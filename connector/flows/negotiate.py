@@ -249,6 +249,14 @@ def awaits_review(process: Process) -> bool:
     return asked and "review_of" in details and details["review_of"] == details["digest"]
 
 
+def waits_for(process: Process) -> Literal["review", "offer"] | None:
+    """What this node's operator is to decide: a review, as provider, or about the provider's offer."""
+    if awaits_review(process):
+        return "review"
+    offered = process.role is Role.CONSUMER and process.state is State.OFFERED and process.pending is None
+    return "offer" if offered else None
+
+
 def _require_waiting(process: Process) -> None:
     if not awaits_review(process):
         raise LocalProtocolError(f"The negotiation {process.pid} does not wait for this node's operator.")

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from connector.dsp.terms import Role
+from connector.store.processes import cursor, position
 
 State = Literal["pending", "due", "reminded", "fulfilled", "breached"]
 Direction = Literal["in", "out"]
@@ -109,13 +110,20 @@ def of_agreement(connection: sqlite3.Connection, role: Role, agreement: str, par
     return [_duty(row) for row in rows]
 
 
-def page(connection: sqlite3.Connection, state: str | None, after: str, limit: int) -> list[Duty]:
-    """Duties in order of their ids, all or those in a state."""
+def page(connection: sqlite3.Connection, state: str | None, after: str, limit: int) -> list[tuple[str, Duty]]:
+    """Duties, those of the newest agreement first, all or those in a state; each with its `cursor`.
+
+    :raises ValueError: `after` is no cursor.
+    """
+    columns = f"d.{_DUTY.replace(', ', ', d.')}"
     rows = connection.execute(
-        f"SELECT {_DUTY} FROM duties WHERE id > ?1 AND (?2 IS NULL OR state = ?2) ORDER BY id LIMIT ?3",  # noqa: S608  # constants
-        (after, state, limit),
+        f"SELECT a.agreed, {columns} FROM agreements a CROSS JOIN duties d "  # noqa: S608  # constants
+        "ON d.role = a.role AND d.agreement = a.id AND d.participant = a.participant "
+        "WHERE a.agreed <= ?1 AND (a.agreed, d.id) < (?1, ?2) AND (?3 IS NULL OR d.state = ?3) "
+        "ORDER BY a.agreed DESC, d.id DESC LIMIT ?4",
+        (*position(after), state, limit),
     )
-    return [_duty(row) for row in rows]
+    return [(cursor(row[0], row[1]), _duty(row[1:])) for row in rows]
 
 
 def to_do(connection: sqlite3.Connection, limit: int) -> list[Duty]:

@@ -1,5 +1,6 @@
 """Negotiations, transfers, their outbox and history, agreements. Functions over a transaction or a reader."""
 
+import math
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -112,6 +113,24 @@ def awaiting_review(connection: sqlite3.Connection) -> list[Process]:
         "AND pending IS NULL AND json_extract(details, '$.review_until') IS NOT NULL"
     )
     return [_process(row) for row in connection.execute(_SELECT + where)]
+
+
+def awaiting_operator(
+    connection: sqlite3.Connection, limit: int
+) -> tuple[int, list[tuple[float, float, Process]]]:
+    """Negotiations in which our operator is to decide (`flows/negotiate.py`): how many, and the most urgent,
+    each with when it was created and last changed."""
+    rows = connection.execute(
+        f"SELECT count(*) OVER (), created, changed, {_COLUMNS} "  # noqa: S608  # a constant
+        "FROM processes INDEXED BY processes_open WHERE subject = 'negotiation' "
+        "AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED') AND pending IS NULL "
+        "AND ((role = 'CONSUMER' AND state = 'OFFERED') "
+        "OR (state IN ('REQUESTED', 'ACCEPTED') "
+        "AND json_extract(details, '$.review_of') = json_extract(details, '$.digest'))) "
+        "ORDER BY role = 'CONSUMER', json_extract(details, '$.review_until'), rowid LIMIT ?",
+        (limit,),
+    ).fetchall()
+    return rows[0][0] if rows else 0, [(row[1], row[2], _process(row[3:])) for row in rows]
 
 
 def transfer_refused(connection: sqlite3.Connection, request: str) -> Process | None:
@@ -337,14 +356,31 @@ def agreements_with_id(connection: sqlite3.Connection, agreement_id: str) -> lis
     return [_agreement(row) for row in rows]
 
 
+def cursor(agreed: float, id_: str) -> str:
+    """Where a page ended whose order is newest agreement first."""
+    return f"{agreed!r} {id_}"
+
+
+def position(cursor_: str) -> tuple[float, str]:
+    """What a `cursor` says; without one, before everything. Raises ValueError."""
+    agreed, _, id_ = cursor_.partition(" ")
+    return (float(agreed) if cursor_ else math.inf), id_
+
+
 def agreements(
     connection: sqlite3.Connection, agreement_id: str | None, after: str, limit: int
 ) -> list[Agreement]:
-    """Contracts by id, or a page of all of them in id order."""
+    """Contracts by id, or a page of all of them, newest first, after a `cursor`.
+
+    :raises ValueError: `after` is none.
+    """
     if agreement_id is not None:
         rows = connection.execute("SELECT * FROM agreements WHERE id = ?", (agreement_id,))
     else:
-        rows = connection.execute("SELECT * FROM agreements WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        rows = connection.execute(
+            "SELECT * FROM agreements WHERE (agreed, id) < (?, ?) ORDER BY agreed DESC, id DESC LIMIT ?",
+            (*position(after), limit),
+        )
     return [_agreement(row) for row in rows]
 
 

@@ -159,5 +159,10 @@ CREATE INDEX statements_agreement ON statements (agreement, participant);
 CREATE INDEX statements_next ON statements (next_moment) WHERE next_moment IS NOT NULL;
 """
 
-STEPS = (_FIRST, _CREDENTIALS, _USES, _DERIVED, _DUTIES)
+_NEWEST = """
+-- Lists begin with the newest agreement.
+CREATE INDEX agreements_newest ON agreements (agreed, id);
+"""
+
+STEPS = (_FIRST, _CREDENTIALS, _USES, _DERIVED, _DUTIES, _NEWEST)
 VERSION = len(STEPS)

@@ -11,6 +11,7 @@ from connector.store.duties import Mark
 from connector.vc.statements import MAX_TEXT
 from connector.web.management_models import After, Agreement, instant
 from connector.web.openapi import Model
+from connector.web.terms import Terms
 
 State = Literal["pending", "due", "reminded", "fulfilled", "breached"]
 
@@ -44,10 +45,13 @@ class Duty(Model):
     since: datetime | None = Field(None, description="When its event was.")
     due: datetime | None = Field(None, description="When it is breached if it is not done.")
     evidence: str | None = Field(None, description="How far its evidence has come.")
+    statement: str | None = Field(
+        None, description="The signed evidence, a JWS in compact form: where one duty is shown."
+    )
     history: list[DutyMark] = Field(description="What happened to it, oldest first.")
 
     @classmethod
-    def of(cls, stored: StoredDuty, evidence: str | None) -> "Duty":
+    def of(cls, stored: StoredDuty, evidence: str | None, statement: str | None = None) -> "Duty":
         """The stored duty as the API tells it."""
         return cls(
             id=stored.id,
@@ -63,6 +67,7 @@ class Duty(Model):
             since=None if stored.event_at is None else instant(stored.event_at),
             due=None if stored.due is None else instant(stored.due),
             evidence=evidence,
+            statement=statement,
             history=[DutyMark.of(mark) for mark in stored.history],
         )
 
@@ -74,7 +79,7 @@ class DutiesQuery(After):
 
 
 class DutyPage(Model):
-    """Duties in order of ids."""
+    """Duties, those of the newest agreement first."""
 
     duties: list[Duty]
     next: str | None = Field(None, description="Send it as `after` for the next page.")
@@ -98,15 +103,10 @@ class Retirement(Model):
 class AgreementDetail(Agreement):
     """A contract, and how it goes on."""
 
-    course: Literal["running", "ended", "retired"] | None = Field(
-        None, description="How far it has come; none if it never came into force."
-    )
     next_moment: datetime | None = Field(None, description="When its terms turn next.")
     ends: datetime | None = Field(None, description="When its terms allow nothing any more.")
-    ended: datetime | None = Field(None, description="When it ended.")
-    retired_by: str | None = Field(None, description="Who ended it before its time.")
-    reason: str | None = Field(None, description="Why.")
     told: str | None = Field(None, description="How far the other side knows of the retirement.")
+    terms: Terms = Field(description="What it says, and what becomes of each term.")
     duties: list[Duty] = Field(description="Its duties that are tracked.")
 
     @classmethod
@@ -114,17 +114,12 @@ class AgreementDetail(Agreement):
         cls, agreement: Agreement, course: Course | None, told: str | None, duties: list[Duty]
     ) -> "AgreementDetail":
         """The agreement with its course and its duties."""
-        known = course or Course(agreement.role, agreement.id, agreement.participant, next_moment=None)  # type: ignore[arg-type]  # a role by its name
-        moments = {
-            name: None if not at else instant(at)
-            for name, at in (("next_moment", known.next_moment), ("ends", known.ends), ("ended", known.ended))
-        }
+        following, ends = (None, None) if course is None else (course.next_moment, course.ends)
         return cls(
             **agreement.model_dump(),
-            course=course.state if course else None,
-            **moments,
-            retired_by=known.retired_by,
-            reason=known.reason,
+            next_moment=None if not following else instant(following),
+            ends=None if not ends else instant(ends),
             told=told,
+            terms=Terms.of(agreement.document, "Agreement"),
             duties=duties,
         )

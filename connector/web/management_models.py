@@ -6,10 +6,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from connector.dsp.process import Process
+from connector.flows.negotiate import waits_for
 from connector.flows.publish import Dataset
+from connector.store.courses import Course
 from connector.store.processes import Agreement as StoredAgreement
 from connector.store.processes import Outgoing, Step
+from connector.web import retirement
 from connector.web.openapi import Model
+from connector.web.terms import Terms
 
 
 def instant(epoch: float) -> datetime:
@@ -30,7 +34,7 @@ class Before(Page):
 
 
 class After(Page):
-    """In order of ids: go on after a `next` that was told."""
+    """Go on after a `next` that was told."""
 
     after: str = Field("", description="The `next` of the page before.")
 
@@ -60,7 +64,25 @@ class Delivery(Model):
         )
 
 
-class ProcessEntry(Model):
+class Waiting(Model):
+    """Whether something waits for this node's operator."""
+
+    waits: Literal["review", "offer"] | None = Field(
+        None,
+        description="It waits now for our operator: for a `review` (approve, reject), or for an answer "
+        "to the provider's `offer` (accept, request, terminate).",
+    )
+    waits_until: datetime | None = Field(None, description="When a review has waited too long.")
+
+
+def waiting(process: Process) -> dict[str, Any]:
+    """The members of `Waiting`."""
+    what = waits_for(process)
+    until = instant(process.details["review_until"]) if what == "review" else None
+    return {"waits": what, "waits_until": until}
+
+
+class ProcessEntry(Waiting):
     """A negotiation or a transfer."""
 
     pid: str = Field(description="Our identifier.")
@@ -99,6 +121,7 @@ class ProcessEntry(Model):
             format=details.get("format"),
             created=instant(created),
             changed=instant(changed),
+            **waiting(process),
         )
 
 
@@ -129,6 +152,9 @@ class ProcessDetail(Model):
     delivery: Delivery | None = Field(
         None, description="Our message that is on its way: next try, last problem."
     )
+    terms: Terms | None = Field(
+        None, description="Of a negotiation: what the terms on the table say, whoever made them."
+    )
 
 
 class ProcessPage(Model):
@@ -138,8 +164,8 @@ class ProcessPage(Model):
     next: int | None = Field(None, description="Send it as `before` for the next page.")
 
 
-class EventData(HistoryStep):
-    """A step as `/events` tells it."""
+class EventData(HistoryStep, Waiting):
+    """A step as `/events` tells it, and whether its process waits now for this node's operator."""
 
     pid: str
     subject: Literal["negotiation", "transfer"]
@@ -215,7 +241,7 @@ class DataAddress(Model):
 
 
 class Agreement(Model):
-    """A contract."""
+    """A contract, and how it stands."""
 
     id: str
     role: Literal["CONSUMER", "PROVIDER"] = Field(description="What this node is in it.")
@@ -223,12 +249,23 @@ class Agreement(Model):
     dataset: str
     agreed: datetime
     negotiation: str = Field(description="The negotiation that led to it.")
-    in_force: bool = Field(description="Whether its negotiation is FINALIZED, so that transfers may start.")
+    in_force: bool = Field(
+        description="Whether its negotiation is FINALIZED, and no side has retired it; `course` says more."
+    )
+    course: Literal["running", "ended", "retired"] | None = Field(
+        None, description="How far it has come; none if it never came into force."
+    )
+    ended: datetime | None = Field(None, description="When it ended.")
+    retired_by: str | None = Field(None, description="Who ended it before its time.")
+    reason: str | None = Field(None, description="Why.")
+    refused: str | None = Field(
+        None, description="While it is running: why it allows nothing now, such as that its uses ran out."
+    )
     document: dict[str, Any] = Field(description="The ODRL Agreement.")
 
     @classmethod
-    def of(cls, stored: StoredAgreement) -> "Agreement":
-        """The stored agreement as the API tells it."""
+    def of(cls, stored: StoredAgreement, course: Course | None, refused: str | None) -> "Agreement":
+        """The stored agreement, with its course, as the API tells it."""
         return cls(
             id=stored.id,
             role=stored.role.value,
@@ -237,12 +274,17 @@ class Agreement(Model):
             agreed=instant(stored.agreed),
             negotiation=stored.negotiation,
             in_force=stored.in_force,
+            course=None if course is None else course.state,
+            ended=None if course is None or course.ended is None else instant(course.ended),
+            retired_by=None if course is None else course.retired_by,
+            reason=None if course is None else retirement.reason(course),
+            refused=refused,
             document=stored.document,
         )
 
 
 class AgreementPage(Model):
-    """Agreements in order of ids."""
+    """Agreements, newest first."""
 
     agreements: list[Agreement]
     next: str | None = Field(None, description="Send it as `after` for the next page.")
@@ -288,6 +330,9 @@ class PeerDataset(Peer):
     """A dataset of a peer, with the offers that it makes to us."""
 
     dataset: dict[str, Any]
+    offers: list[Terms] = Field(
+        description="What each of its offers (`hasPolicy`) says, in their order; of very many the first 100."
+    )
 
 
 class DatasetEntry(Model):
@@ -375,5 +420,7 @@ class Status(Model):
     transfers: dict[str, int] = Field(description="How many are in which state.")
     credentials: CredentialCounts
     duties: dict[str, int] = Field(description="How many are in which state.")
+    waiting: int = Field(description="How many negotiations wait for this node's operator.")
+    to_decide: list[ProcessEntry] = Field(description="Those, the most urgent first; up to 100.")
     to_do: list[DutyToDo] = Field(description="Duties that are due or breached, first due first; up to 100.")
     deliveries: list[Delivery] = Field(description="Messages on their way, next try first; at most 100.")

@@ -1,5 +1,7 @@
 """Management API: the node itself, its catalog and policies, its peers, its audit log. Rendering only."""
 
+import asyncio
+
 from connector import __version__
 from connector.errors import NotFound
 from connector.flows.publish import Dataset, HttpSource
@@ -8,6 +10,7 @@ from connector.store import catalog as catalog_rows
 from connector.store import duties, issuance, wallet
 from connector.store import processes as rows
 from connector.web import management_models as model
+from connector.web import terms
 from connector.web.openapi import Call
 
 _OUTBOX_SHOWN = 100
@@ -18,6 +21,7 @@ async def status(node: Node, call: Call) -> model.Status:
     """Who this node is, what it holds, and what it is waiting for."""
     counts, asked = rows.counts(node.db.read), wallet.counts(node.db.read)
     waiting, issued = issuance.counts(node.db.read)
+    undecided, to_decide = rows.awaiting_operator(node.db.read, _OUTBOX_SHOWN)
     return model.Status(
         did=node.participant,
         name=node.config.participant.name,
@@ -38,6 +42,8 @@ async def status(node: Node, call: Call) -> model.Status:
             issued=issued,
         ),
         duties=duties.counts(node.db.read),
+        waiting=undecided,
+        to_decide=[model.ProcessEntry.of(p, created, changed) for created, changed, p in to_decide],
         to_do=[
             model.DutyToDo(
                 id=duty.id,
@@ -60,11 +66,10 @@ async def reload(node: Node, call: Call) -> None:
 
 async def list_datasets(node: Node, call: Call) -> model.DatasetPage:
     """All datasets of this node, whoever may see them."""
-    found = catalog_rows.listing(node.db.read, call.query.after, call.query.limit)
-    datasets = [model.DatasetEntry(id=i, title=title, origin=origin) for i, title, origin in found]
-    return model.DatasetPage(
-        datasets=datasets, next=datasets[-1].id if len(datasets) == call.query.limit else None
-    )
+    limit = call.query.limit
+    found = catalog_rows.listing(node.db.read, call.query.after, limit + 1)
+    datasets = [model.DatasetEntry(id=i, title=title, origin=origin) for i, title, origin in found[:limit]]
+    return model.DatasetPage(datasets=datasets, next=datasets[-1].id if len(found) > limit else None)
 
 
 async def publish_dataset(node: Node, call: Call) -> model.DatasetDetail:
@@ -114,10 +119,11 @@ async def show_peer_catalog(node: Node, call: Call) -> model.PeerCatalog:
 
 
 async def show_peer_dataset(node: Node, call: Call) -> model.PeerDataset:
-    """Ask a peer for one dataset."""
+    """Ask a peer for one dataset: what it is, and what each of its offers to us says, term by term."""
     peer = await node.peers.find(call.query.peer)
     dataset = await node.peers.dataset(peer, call.query.dataset)
-    return model.PeerDataset(participant=peer.participant, address=peer.address, dataset=dataset)
+    said = await asyncio.to_thread(terms.offers, dataset)  # many and long ones take their time
+    return model.PeerDataset(participant=peer.participant, address=peer.address, dataset=dataset, offers=said)
 
 
 async def show_audit(node: Node, call: Call) -> model.Audit:

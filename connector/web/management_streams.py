@@ -75,6 +75,7 @@ def _event(node: Node, number: int, pid: str, step: rows.Step) -> bytes:
         participant=process.participant,
         dataset=process.details.get("dataset"),
         **model.HistoryStep.of(step).model_dump(),
+        **model.waiting(process),
     )
     return f"id: {number}\nevent: step\ndata: {data.model_dump_json(exclude_none=True)}\n\n".encode()
 
@@ -83,7 +84,8 @@ async def stream_data(node: Node, call: Call) -> web.StreamResponse:
     """The data of a running transfer, read from its provider and passed on as it comes.
 
     Range and conditional requests (RFC 9110) reach the provider. A token about to end is refreshed. The
-    header `Usage-Purpose` declares what the data are read for, where the agreement names purposes.
+    header `Usage-Purpose` declares what the data are read for, where the agreement names purposes. A refusal
+    names the request as its provider knows it, to be quoted.
     """
     request = call.request
     asked = {name: request.headers[name] for name in ASKED_ON if name in request.headers}

@@ -1,5 +1,7 @@
 """Duties and retirement on the command line: two operators, real processes, one agreement."""
 
+import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,9 +70,26 @@ def test_a_duty_from_due_to_fulfilled_and_the_end(
             break
     code, [theirs] = cli("duty", "list", "--state", "fulfilled", "-c", provider.config)
     assert (theirs["ours"], theirs["history"][-1]["note"]) == (False, "done: by the board")
+    assert "statement" not in theirs
+    for side, id_ in ((consumer, duty["id"]), (provider, theirs["id"])):
+        _, shown = cli("duty", "show", id_, "-c", side.config)
+        claims = json.loads(base64.urlsafe_b64decode(shown["statement"].split(".")[1] + "=="))
+        assert (claims["kind"], claims["note"]) == ("evidence", "by the board")
+        assert run(["duty", "show", id_, "-c", side.config]) == 0
+        assert f"a JWS: `anode duty show {id_} --json` has it" in capsys.readouterr().out
 
+    peer = provider.ready["public_url"]
+    target = str(tmp_path / "hello.json")
+    code, told = cli(
+        "fetch", peer, "urn:x:h", "--agreement", agreement, "-o", target, "--keep", "-c", consumer.config
+    )
+    assert code == 0, told
     code, told = cli("agreement", "retire", agreement, "--reason", "sold", "-c", provider.config)
     assert (code, told["course"], told["in_force"]) == (0, "retired", False)
+    code, told = cli("agreement", "retire", agreement, "--reason", "stolen", "-c", provider.config)
+    assert (code, told["error"]) == (1, "local-protocol-error")
+    assert f"The agreement {agreement} was retired by this node's operator at 2" in told["reasons"][0]
+    assert (told["reasons"][0].endswith(" UTC: sold"), len(told["reasons"])) == (True, 2)
     for _ in range(200):
         _, known = cli("agreement", "show", agreement, "-c", consumer.config)
         if known["course"] == "retired":
@@ -78,5 +97,21 @@ def test_a_duty_from_due_to_fulfilled_and_the_end(
     assert known["retired_by"] == provider.ready["did"]
     assert run(["agreement", "show", agreement, "-c", consumer.config]) == 0
     out = capsys.readouterr().out
-    assert f"by {provider.ready['did']}: The agreement was retired" in out
+    assert f"stands     retired by {provider.ready['did']}, 2" in out
+    assert "reason     sold\n" in out
     assert "reviewPolicy within 2 days of the agreement, by this node: fulfilled" in out
+    for _ in range(200):
+        if cli("transfer", "list", "-c", consumer.config)[1][0]["state"] == "TERMINATED":
+            break
+    for side, who in ((consumer, provider.ready["did"]), (provider, "this node's operator")):
+        assert run(["agreement", "list", "-c", side.config]) == 0
+        assert f"retired by {who}, 2" in capsys.readouterr().out
+        _, [transfer] = cli("transfer", "list", "-c", side.config)
+        for words in (["transfer", "show", transfer["pid"]], ["why", transfer["pid"]]):
+            assert run([*words, "-c", side.config]) == 0
+            out = capsys.readouterr().out
+            assert f"The agreement was retired by {provider.ready['did']}: sold" in out
+    code, told = cli("fetch", peer, "urn:x:h", "--agreement", agreement, "-c", consumer.config)
+    assert (code, told["error"]) == (1, "not-found")
+    assert f"The agreement {agreement} was retired by {provider.ready['did']} at 2" in told["reasons"][0]
+    assert told["reasons"][0].endswith(" UTC: sold")

@@ -16,11 +16,13 @@ from connector.cli.api import Api
 from connector.cli.app import run
 from connector.cli.download import download
 from connector.cli.output import Common
+from connector.cli.terms import said
 from connector.errors import InvalidFile
 from tests.served import Served, served
 
 Captured = pytest.CaptureFixture[str]
 HELLO = "https://maker.example/hello"
+ENFORCED = "for 90 days from the agreement on  decided by the provider's node at every step\n"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Se
     policies = (
         "friends: {offer: {partners: ['did:web:friend.example']}, allow: use}\n"
         "moment: {offer: everyone, allow: use, when: [{for: 2 seconds}]}\n"
+        "once: {offer: everyone, allow: use, stop: {uses: 1}}\n"
     )
     with served(folder / "consumer") as consumer, served(folder / "provider", policies=policies) as provider:
         yield consumer, provider
@@ -78,13 +81,16 @@ def test_publish_show_and_fetch(
     assert run(["catalog", "show", peer, "-c", consumer.config, "--filter", "category=LMT"]) == 0
     assert "offers this node nothing" in capsys.readouterr().out
     assert run(["catalog", "show", peer, HELLO, "-c", consumer.config]) == 0
-    assert "The data may be used for 90 days from the agreement on." in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "The data may be used for 90 days from the agreement on." in out
+    assert ENFORCED in out
 
     target = tmp_path / "got.jsonld"
     assert run(["fetch", peer, HELLO, "-o", str(target), "-c", consumer.config]) == 0
     out, err = capsys.readouterr()
     assert target.read_bytes() == content
     assert hashlib.sha256(content).hexdigest() in out
+    assert ENFORCED in err
     arrows = [line.split(" s  ")[1].split()[:3] for line in err.splitlines() if " s  " in line]
     assert arrows == [
         ["→", "request", "REQUESTED"],
@@ -98,7 +104,38 @@ def test_publish_show_and_fetch(
     code, agreements = cli("agreement", "list", "-c", consumer.config)
     assert [a["dataset"] for a in agreements] == [HELLO]
     code, told = cli("agreement", "show", agreements[0]["id"], "-c", provider.config)
-    assert told["role"] == "PROVIDER"
+    assert (told["role"], told["terms"]["terms"][0]["enforcement"]) == ("PROVIDER", "enforced")
+    _, [negotiation] = cli("negotiation", "list", "-c", provider.config)
+    for side in nodes:
+        for words in (["agreement", "show", told["id"]], ["negotiation", "show", negotiation["pid"]]):
+            if side is provider or words[0] == "agreement":
+                assert run([*words, "-c", side.config]) == 0
+                out = capsys.readouterr().out
+                assert "\nThe data may be used for 90 days from the agreement on.\n\n" in out
+                assert ENFORCED in out
+
+
+def test_terms_give_a_terminal_no_orders() -> None:
+    """What a peer has written into its terms is printed without control characters."""
+    term = {"says": "by \x1b[31mred", "how": "refused: \x07"}
+    shown = list(said({"sentence": "May be \x1b[2J used.", "terms": [term]}, "  "))
+    assert shown[:2] == ["  May be [2J used.", ""]
+    assert shown[-1].split("  ")[1:] == ["by [31mred", "refused:"]
+
+
+def test_a_list_that_is_cut_says_so(nodes: tuple[Served, Served], cli: Any, capsys: Captured) -> None:
+    """The newest comes first, and the last line says how to see more; a list that is whole says nothing."""
+    consumer, provider = nodes
+    at = ["-c", consumer.config]
+    for name in ("first.txt", "second.txt"):
+        dataset = publish(cli, provider, name, b"x", "--offer", "everyone-90-days", "--id", f"urn:x:{name}")
+        assert cli("negotiate", provider.ready["did"], dataset, "--wait", *at)[0] == 0
+    for name in ("agreement", "negotiation"):
+        assert run([name, "list", "--limit", "1", *at]) == 0
+        lines = capsys.readouterr().out.splitlines()[-2:]
+        assert ("urn:x:second.txt" in lines[0], lines[1]) == (True, "… more; --limit 2")
+        assert run([name, "list", *at]) == 0
+        assert "…" not in capsys.readouterr().out
 
 
 def test_a_file_that_can_not_be_written_costs_no_contract(nodes: tuple[Served, Served], cli: Any) -> None:
@@ -156,7 +193,7 @@ def test_what_is_not_offered_is_refused(nodes: tuple[Served, Served], cli: Any, 
 
 
 def test_what_has_ended_is_refused_with_the_reason(
-    nodes: tuple[Served, Served], cli: Any, tmp_path: Path
+    nodes: tuple[Served, Served], cli: Any, capsys: Captured, tmp_path: Path
 ) -> None:
     """When the agreement's time is over, the running transfer ends and a new one is refused: exit code 3."""
     consumer, provider = nodes
@@ -175,6 +212,28 @@ def test_what_has_ended_is_refused_with_the_reason(
     assert "The permission ended on" in again["reasons"][0]
     code, status = cli("status", told["transfer"], "-c", consumer.config)
     assert status["process"]["state"] == "TERMINATED"
+    for side in nodes:
+        code, shown = cli("agreement", "show", told["agreement"], "-c", side.config)
+        assert (shown["course"], "ended" in shown, "refused" in shown) == ("ended", True, False)
+        assert run(["agreement", "list", "--limit", "1", "-c", side.config]) == 0
+        assert f"{dataset}  ended, 2" in capsys.readouterr().out
+
+
+def test_an_agreement_that_is_used_up_is_said_to_be(
+    nodes: tuple[Served, Served], cli: Any, capsys: Captured, tmp_path: Path
+) -> None:
+    """It runs, as nothing ended it, but its provider sees that it allows nothing, and why."""
+    consumer, provider = nodes
+    dataset = publish(cli, provider, "once.txt", b"x", "--offer", "once")
+    peer, target = provider.ready["did"], str(tmp_path / "got")
+    assert cli("fetch", peer, dataset, "-o", target, "-c", consumer.config)[0] == 0
+    _, [found] = cli("agreement", "list", "--limit", "1", "-c", provider.config)
+    assert found["course"] == "running"
+    assert run(["agreement", "list", "--limit", "1", "-c", provider.config]) == 0
+    assert f"{dataset}  running, but allows nothing now" in capsys.readouterr().out
+    assert run(["agreement", "show", found["id"], "-c", provider.config]) == 0
+    assert f"\nreason     {found['refused']}\n" in capsys.readouterr().out
+    assert "it has been used" in found["refused"]
 
 
 def test_by_hand(nodes: tuple[Served, Served], cli: Any) -> None:

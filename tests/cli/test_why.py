@@ -79,11 +79,21 @@ def test_a_review_on_the_command_line(nodes: tuple[Served, Served], cli: Any) ->
         while not found or found[0].get("state") != "REQUESTED":
             found = cli("negotiation", "list", "--json", "-c", consumer.config)[1]
         _, (theirs, *_) = cli("negotiation", "list", "--json", "-c", provider.config)
-        assert "waits for your decision until" in cli("why", theirs["pid"], "-c", provider.config)[1]
+        pid = theirs["pid"]
+        assert "waits for your decision until" in cli("why", pid, "-c", provider.config)[1]
+        assert (theirs["waits"], "waits_until" in theirs, "waits" in found[0]) == ("review", True, False)
+        for words in (["negotiation", "list"], ["negotiation", "show", pid], ["status", pid]):
+            assert "waits for your decision until" in cli(*words, "-c", provider.config)[1]
+        assert f"`anode negotiation approve {pid}`" in cli("status", pid, "-c", provider.config)[1]
+        out = cli("status", "-c", provider.config)[1]
+        assert "to be done:\n1 negotiation waits for your decision; look with `anode negotiation show" in out
+        assert f"{pid}  {consumer.ready['did']}  urn:x:asked  2" in out
         assert cli("negotiation", word, theirs["pid"], "-c", provider.config)[0] == 0
         while found[0]["state"] not in ("FINALIZED", "TERMINATED"):
             found = cli("negotiation", "list", "--json", "-c", consumer.config)[1]
         assert found[0]["state"] == state
+        assert "waits" not in cli("negotiation", "list", "-c", provider.config)[1]
+        assert "to be done" not in cli("status", "-c", provider.config)[1]
         assert cli("negotiation", word, theirs["pid"], "-c", provider.config)[0] != 0
 
 
@@ -133,7 +143,8 @@ def test_a_refused_reader_can_quote_its_request(
     ask = ["fetch", provider.ready["did"], "urn:x:hourly", "-c", consumer.config, "-o"]
     code, done = cli(*ask, str(tmp_path / "got"), "--json")
     assert code == 0
-    assert cli(*ask, str(tmp_path / "again"), "--agreement", done["agreement"])[0] == 3
+    code, again = cli(*ask, str(tmp_path / "again"), "--agreement", done["agreement"], "--json")
+    assert code == 3
     _, (ours, *_) = cli("transfer", "list", "--json", "-c", consumer.config)
     _, found = cli("why", ours["pid"], "--json", "-c", consumer.config)
     (told,) = found["told"]
@@ -141,6 +152,7 @@ def test_a_refused_reader_can_quote_its_request(
         "constraint-not-satisfied",
         "http://www.w3.org/ns/odrl/2/timeInterval",
     )
+    assert again["reasons"][-1] == f"To ask the provider why, quote request {told['request']}."
     assert f"request {told['request']}" in cli("why", ours["pid"], "-c", consumer.config)[1]
     code, out = cli("why", told["request"], "-c", provider.config)
     assert code == 0

@@ -12,6 +12,7 @@ import pytest
 
 from connector.dsp.terms import Role, State, Subject
 from connector.errors import Denied, LocalProtocolError, NotFound, RemoteProtocolError, Untrusted
+from connector.flows import standing
 from connector.flows.identify import Caller
 from connector.node import Node, Parts
 from connector.store import courses, processes
@@ -91,6 +92,12 @@ class Trade:
         async with self.consumer.node.pull.open(pid, {}) as stream:
             return b"".join([chunk async for chunk in stream.chunks])
 
+    def refused(self, side: Running) -> str | None:
+        """Why the agreement allows nothing now, as a side's operator sees it."""
+        [found] = processes.agreements_with_id(side.node.db.read, self.agreement)
+        node = side.node
+        return standing.refusal(found, node.db, node.clock, node.uses, node.catalog.groups)
+
     def said(self, side: Running) -> list[str]:
         """What was told to a side's operator about the agreement, oldest first."""
         found = processes.agreements_with_id(side.node.db.read, self.agreement)
@@ -155,8 +162,11 @@ async def test_a_breach_ends_access(trade: Trade) -> None:
     the reason, and no new one starts, until the provider's operator accepts what was done late."""
     pid = await trade.transfer()
     assert orjson.loads(await trade.read(pid)) == PASSPORT["source"]["inline"]
+    assert (trade.refused(trade.consumer), trade.refused(trade.provider)) == (None, None)
     await trade.later(2 * DAY + 1)
     assert (trade.ours.state, trade.theirs.state) == ("breached", "breached")
+    for side in (trade.consumer, trade.provider):
+        assert "was not done in time" in str(trade.refused(side))
     ended = await until(trade.consumer, pid, "TERMINATED")
     assert "was not done in time" in ended.reason
     again = await trade.consumer.node.transfers.request(trade.agreement)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from connector.dsp.terms import Role
 from connector.errors import NotFound, Unavailable
+from connector.store import courses
 from connector.store.database import Database, Transaction
 from connector.store.schema import STEPS, VERSION
 
@@ -184,6 +186,8 @@ async def test_a_store_of_an_earlier_version_is_brought_up(tmp_path: Path, versi
     older = sqlite3.connect(path)
     older.executescript("".join(STEPS[:version]) + f"PRAGMA user_version = {version};")
     older.execute("INSERT INTO agreements VALUES ('PROVIDER','a','did:web:x','d','{}','h',1.0,'n',1)")
+    if older.execute("SELECT 1 FROM sqlite_master WHERE name = 'courses'").fetchone():
+        courses.begin(older, Role.PROVIDER, "a", "did:web:x")  # as that version did beside it
     older.commit()
     older.close()
     db, fresh = Database(path), Database(":memory:")

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from connector.dsp.process import Process
 from connector.dsp.terms import FINAL, Kind, Role, State, Subject
+from connector.flows.negotiate import waits_for
+from connector.store import duties
 from connector.store import processes as rows
 from connector.store.processes import Agreement, Outgoing, Step
 from connector.store.schema import STEPS
@@ -108,6 +110,35 @@ def test_what_is_open_is_counted_by_participant_and_protocol(tx: sqlite3.Connect
     assert any("processes_open" in row[3] for row in plan), plan
 
 
+def test_what_waits_for_the_operator_is_found(tx: sqlite3.Connection) -> None:
+    """The most urgent first, by an index of what is open; neither what was decided nor what is on its way."""
+
+    def negotiation(pid: str, role: Role, state: State, **details: Any) -> Process:
+        return replace(some(pid, state=state), subject=Subject.NEGOTIATION, role=role, details=details)
+
+    asked = {"digest": "a", "review_of": "a"}
+    for process in (
+        negotiation("offered", Role.CONSUMER, State.OFFERED),
+        negotiation("later", Role.PROVIDER, State.REQUESTED, **asked, review_until=9.0),
+        negotiation("sooner", Role.PROVIDER, State.ACCEPTED, **asked, review_until=5.0),
+        negotiation("other terms", Role.PROVIDER, State.REQUESTED, **{**asked, "digest": "b"}),
+        negotiation("ours", Role.PROVIDER, State.OFFERED),
+        negotiation("over", Role.PROVIDER, State.TERMINATED, **asked, review_until=1.0),
+        replace(negotiation("answered", Role.CONSUMER, State.OFFERED), pending=Kind.ACCEPT),
+    ):
+        rows.save(tx, process, 1.0)
+    number, found = rows.awaiting_operator(tx, 2)
+    assert (number, [process.pid for *_, process in found]) == (3, ["sooner", "later"])
+    number, found = rows.awaiting_operator(tx, 9)
+    assert all(waits_for(process) for *_, process in found)
+    assert [process.pid for *_, process in found] == ["sooner", "later", "offered"]
+    seen: list[str] = []
+    tx.set_trace_callback(seen.append)
+    rows.awaiting_operator(tx, 9)
+    plan = tx.execute(f"EXPLAIN QUERY PLAN {seen[0]}").fetchall()
+    assert any("processes_open" in row[3] for row in plan), plan
+
+
 def test_pages_are_newest_first_and_history_oldest_first(tx: sqlite3.Connection) -> None:
     """A page goes on where the last ended, whatever was changed meanwhile."""
     for number in range(5):
@@ -121,6 +152,38 @@ def test_pages_are_newest_first_and_history_oldest_first(tx: sqlite3.Connection)
     assert [s.kind for s in rows.history(tx, "0")] == ["request", "start"]
     assert [p.pid for p in rows.active_transfers(tx)] == ["0"]
     assert rows.counts(tx)["transfer"] == {"NEW": 4, "STARTED": 1}
+
+
+def test_agreements_and_their_duties_are_listed_newest_first(tx: sqlite3.Connection) -> None:
+    """Whatever their ids; each page goes on where the last ended, also among those of one moment."""
+    for number, (id_, at) in enumerate([("b", 1.0), ("z", 2.0), ("a", 2.0), ("c", 3.5)]):
+        key = (Role.CONSUMER, id_, "did:web:a")
+        rows.save_agreement(tx, Agreement(*key, "urn:x:d", {}, "digest", at, "n", True))
+        for part in "12"[: number + 1]:
+            about = ("path", "use", "says", "use", True, "due" if part == "2" else "pending")
+            duties.add(tx, duties.Duty(f"{id_}{part}", key[0], id_, key[2], *about))
+    listed: list[str] = []
+    owed: list[str] = []
+    after = ""
+    while page := rows.agreements(tx, None, after, 1):
+        listed.append(page[0].id)
+        after = rows.cursor(page[0].agreed, page[0].id)
+    assert listed == ["c", "z", "a", "b"]
+    after = ""
+    while found := duties.page(tx, None, after, 2):
+        owed += [duty.id for _, duty in found]
+        after = found[-1][0]
+    assert owed == ["c2", "c1", "z2", "z1", "a2", "a1", "b1"]
+    assert [duty.id for _, duty in duties.page(tx, "due", "", 9)] == ["c2", "z2", "a2"]
+    with pytest.raises(ValueError, match="could not convert"):
+        rows.agreements(tx, None, "urn:x:b", 1)
+    seen: list[str] = []
+    tx.set_trace_callback(seen.append)
+    rows.agreements(tx, None, after, 1)
+    duties.page(tx, None, after, 1)
+    for query in seen:
+        plan = tx.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+        assert any("agreements_newest" in row[3] for row in plan), plan
 
 
 def test_an_agreement_is_in_force_between_two_events(tx: sqlite3.Connection) -> None:

@@ -23,6 +23,19 @@ POLICIES = {
     "friends": {"offer": {"partners": ["did:web:friend.example"]}, "allow": "use"},
     "trucks": {"offer": {"to": "everyone", "data": {"category": "industrial"}}, "allow": "use"},
 }
+OPEN = {
+    "readable": True,
+    "sentence": "The data may be used.",
+    "terms": [
+        {
+            "says": "using the data by who has agreed",
+            "enforcement": "enforced",
+            "how": "decided by the provider's node at every step",
+            "path": "permission[0]",
+        }
+    ],
+}
+"""What the policy `open` says, whoever is asked."""
 DATASET = {
     "id": "https://maker.example/passports/1",
     "title": "Passport",
@@ -190,7 +203,9 @@ async def test_peers_are_found_and_asked(pair: tuple[Operator, Operator]) -> Non
         assert len(page["datasets"]) == number
     query = {"peer": provider.running.did, "dataset": DATASET["id"]}
     answer = await consumer("GET", "/peers/dataset", **query)
-    assert answer["dataset"]["hasPolicy"][0]["@id"].startswith(DATASET["id"])
+    [offer] = answer["dataset"]["hasPolicy"]
+    assert offer["@id"].startswith(DATASET["id"])
+    assert answer["offers"] == [{**OPEN, "id": offer["@id"]}]
     unknown = await consumer("GET", "/peers/dataset", status=404, **{**query, "dataset": "urn:x:9"})
     assert "urn:x:9" in unknown["reasons"][0]
 
@@ -213,7 +228,9 @@ async def test_data_flows_and_tokens_stay_in_one_place(pair: tuple[Operator, Ope
     [agreement] = (await consumer("GET", "/agreements"))["agreements"]
     assert agreement["in_force"]
     shown = await consumer("GET", f"/agreements/{agreement['id']}")
-    assert shown == {**agreement, "course": "running", "duties": []}
+    assert {name: shown.pop(name) for name in agreement} == agreement
+    assert agreement["course"] == "running"
+    assert shown == {"duties": [], "terms": {**OPEN, "id": agreement["id"]}}
     assert [line["permitted"] for line in (await provider("GET", "/audit"))["entries"]] == [True, True]
     for path in ("/status", "/transfers", f"/transfers/{pid}", "/negotiations", "/audit"):
         for operator in pair:
@@ -291,12 +308,42 @@ async def test_a_provider_offers_unasked(pair: tuple[Operator, Operator]) -> Non
     made = await provider("POST", "/negotiations/offers", asked, 201)
     await until(provider.running, made["process"]["pid"], "OFFERED")
     [ours] = (await consumer("GET", "/negotiations"))["processes"]
+    for operator, pid in ((consumer, ours["pid"]), (provider, made["process"]["pid"])):
+        shown = await operator("GET", f"/negotiations/{pid}")
+        assert shown["terms"] == {**OPEN, "id": shown["process"]["offer"]["@id"]}
     assert (ours["role"], ours["state"], ours["dataset"]) == ("CONSUMER", "OFFERED", DATASET["id"])
+    assert (ours["waits"], "waits_until" in ours) == ("offer", False)
+    status = await consumer("GET", "/status")
+    assert (status["waiting"], status["to_decide"]) == (1, [ours])
+    assert (await provider("GET", "/status"))["waiting"] == 0
+    async with consumer.events(pid=ours["pid"]) as events:
+        assert (await anext(events))["waits"] == "offer"
     await consumer("POST", f"/negotiations/{ours['pid']}/moves", {"kind": "accept"})
     done = await until(provider.running, made["process"]["pid"], "FINALIZED")
     assert done.state == "FINALIZED"
+    assert (await consumer("GET", "/status"))["to_decide"] == []
     denied = await provider("POST", "/negotiations/offers", {**asked, "policy": "friends"}, 404)
     assert "only under: open" in denied["reasons"][0]
+
+
+async def test_terms_of_our_own_that_can_not_be_sent_are_our_fault(pair: tuple[Operator, Operator]) -> None:
+    """Too many, or no offer at all: the request is refused with what is wrong; no peer is blamed or asked."""
+    consumer, provider = pair
+    asked = {"peer": provider.running.did, "dataset": DATASET["id"]}
+    many = {"@type": "Offer", "@id": "urn:x:1", "permission": [{"action": "use"}] * 101}
+    offer = {"peer": consumer.running.did, "dataset": DATASET["id"], "policy": "open"}
+    made = await provider("POST", "/negotiations/offers", offer, 201)
+    await until(provider.running, made["process"]["pid"], "OFFERED")
+    [found] = (await consumer("GET", "/negotiations"))["processes"]
+    moves = f"/negotiations/{found['pid']}/moves"
+    for terms, why in ((many, "permission: has 101 entries"), ({"@type": "Offer"}, "@id: must be there")):
+        for path, body in (("/negotiations", asked), (moves, {"kind": "request"})):
+            wrong = await consumer("POST", path, {**body, "terms": terms}, 400)
+            assert wrong["code"] == "bad-request"
+            assert f"terms of this node's own: {why}" in wrong["reasons"][0]
+    wrong = await consumer("POST", moves, {"kind": "request"}, 400)
+    assert "terms: must be there for request" in wrong["reasons"][0]
+    assert len((await consumer("GET", "/negotiations"))["processes"]) == 1
 
 
 async def test_events_tell_everything_once(pair: tuple[Operator, Operator]) -> None:
@@ -371,3 +418,12 @@ async def test_pages_go_on(pair: tuple[Operator, Operator]) -> None:
     pids = [p["pid"] for p in first["processes"] + rest["processes"]]
     assert len(set(pids)) == 3
     assert "next" not in rest
+    assert "next" not in await consumer("GET", "/negotiations", limit="3"), "there are no more"
+    first = await consumer("GET", "/agreements", limit="2")
+    rest = await consumer("GET", "/agreements", limit="2", after=first["next"])
+    agreed = [a["agreed"] for a in first["agreements"] + rest["agreements"]]
+    assert (len(agreed), agreed) == (3, sorted(agreed, reverse=True))
+    assert "next" not in rest
+    for path in ("/agreements", "/duties"):
+        wrong = await consumer("GET", path, status=400, after="urn:x:1")
+        assert wrong["reasons"] == ["after: must be the `next` of a page before."]
