@@ -1,6 +1,7 @@
 """`anode policy …`: whether policies are right, what they say, what they decide, and what changed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,9 +176,14 @@ def _chosen(policies: "Mapping[str, Authored]", policy: str | None) -> "Mapping[
 
 
 def _proof(policy: "Authored") -> list[str]:
+    """What a peer would read otherwise: of the contract, and of the conditions on who sees the offer."""
     from connector.odrl import proof
 
-    return proof.problems(policy.contract)
+    seen = tuple(replace(rule, action="use") for rule in policy.access.permission)
+    return [
+        *proof.problems(policy.contract),
+        *(f"offer: {problem}" for problem in proof.problems(replace(policy.access, permission=seen))),
+    ]
 
 
 def _id(path: Path) -> str:

@@ -139,7 +139,7 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
         faults.unknown(profile, [name for name in _PROFILES if name], (*where, "profile"), "profile")
     else:
         incomplete = not {"offer", "allow"} <= blocks.keys()
-        reader = Reader(faults, where, {"offer": "everyone", "allow": "use", **blocks})
+        reader = Reader(faults, where, {"offer": "everyone", "allow": "use", **blocks}, evaluable=evaluable)
         told = len(faults)
         access, contract = (write(reader) for write in _PROFILES[profile])
         data = _data(reader)

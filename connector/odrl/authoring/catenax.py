@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from connector.odrl.authoring.faults import either
+from connector.odrl.authoring.faults import either, nearest
 from connector.odrl.authoring.reading import Condition, Reader
 from connector.odrl.authoring.words import Unwritable, Word, listed, number, span, texts
 from connector.odrl.model import Constraint, LogicalConstraint, Operator, Policy, Rule
@@ -43,7 +43,8 @@ def _constants(left: str, operator: Operator, *values: str) -> Word:
         for n, item in enumerate(given):
             if item not in values:
                 at = [n] if isinstance(value, list) else []
-                raise Unwritable(f"{str(item)[:100]!r} is no value of {left}: {' or '.join(values)}", *at)
+                known = f"{' or '.join(values)}{nearest(item, values)}"
+                raise Unwritable(f"{str(item)[:100]!r} is no value of `{left}`: {known}", *at)
         if not given:
             raise Unwritable(f"names none; write at least one of {' or '.join(values)}")
         return Constraint(left, operator, tuple(given) if many else given[0])
