@@ -55,6 +55,19 @@ def test_check(capsys: Captured) -> None:
     ]
 
 
+def test_check_of_nothing_and_of_what_has_ended(capsys: Captured) -> None:
+    """No policy at all is a mistake; one that is over by now is right, with a note on its line."""
+    Path("none").mkdir()
+    assert run(["policy", "check", "none"]) == 2
+    assert "There is no policy here" in capsys.readouterr().err
+    text = "\na: {offer: everyone, allow: use, stop: {on: 2001-01-01}}\nb: {offer: everyone, allow: use}\n"
+    Path("p.yaml").write_text(text + "c: {offer: {when: [{until: 2001-01-01}]}, allow: use}\n")
+    assert run(["policy", "check", "p.yaml"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "3 policies right: a, b, c\n"
+    assert err == "p.yaml:2: policy a: has ended\np.yaml:4: policy c: has ended\n"
+
+
 def test_check_proves_the_wire_form(capsys: Captured) -> None:
     """What a peer would read otherwise, though this node reads it, is a mistake too."""
     typed = "{'@value': repair, '@type': word}"

@@ -73,7 +73,8 @@ a:
     - until: 2027-12-31T12:00:00Z
     - for: 90 days
     - any:
-        - participant: [did:web:a.example, NO]
+        - participant: [did:web:a.example]
+        - region: NO
         - all: [{for: 1 hour}, {until: 2026-06-30}]
         - one: [{for: 2 weeks}, {for: 1 year}]
 """
@@ -93,8 +94,9 @@ a:
                             {
                                 "leftOperand": "https://w3id.org/anode/v1/participant",
                                 "operator": "isAnyOf",
-                                "rightOperand": ["did:web:a.example", "NO"],
+                                "rightOperand": ["did:web:a.example"],
                             },
+                            _odrl("spatial", "isAnyOf", ["NO"]),
                             {
                                 "and": [
                                     _odrl("elapsedTime", "lteq", "PT1H"),
@@ -182,7 +184,13 @@ def test_files_and_folders_are_read(tmp_path):
     written(tmp_path, "a: {offer: everyone, allow: use}")
     written(tmp_path, "b: {offer: everyone, allow: use}", "q.yaml")
     written(tmp_path, "not: [a policy", "notes.txt")
+    (tmp_path / "r.yml").write_text("c: {offer: everyone, allow: use}")
     assert list(load([tmp_path])) == ["a", "b"]
+    (tmp_path / "other").mkdir()
+    assert load([tmp_path / "other"]) == {}
+    (tmp_path / "r.yml").rename(tmp_path / "other" / "r.yml")
+    with pytest.raises(InvalidFile, match=r"other: has no \*.yaml, and \*.yml is not read: rename r.yml"):
+        load([tmp_path / "other"])
     with pytest.raises(InvalidFile, match="no such file"):
         load([tmp_path / "missing.yaml"])
     assert problems(tmp_path, "")[0].startswith("1: must map policy ids")

@@ -189,6 +189,13 @@ def test_every_operand_of_the_profile_has_a_word():
     assert {CX + name for name in CX_OPERANDS} <= OPERANDS.keys()
 
 
+@needs_profile
+def test_purposes_are_the_profiles_own():
+    """The constants of UsagePurpose are those that its schema lists."""
+    schema = json.loads((PROFILE / "constraint" / "usage-purpose-constraint-schema.json").read_text())
+    assert set(catenax.PURPOSES) == {d["const"] for d in schema["definitions"].values() if "const" in d}
+
+
 def test_what_the_profile_does_not_allow_is_refused(tmp_path: Path):
     """Alternatives, duties, other actions, missing or excluding conditions, and wrong values are errors."""
     text = """a:

@@ -10,7 +10,7 @@ from connector.odrl.vocabulary import Enforcement
 TEXT = """
 a:
   offer: everyone
-  allow: [use, {transfer: {when: [purpose: audit]}}]
+  allow: [use, {transfer: {when: [purpose: [audit, repair]]}}]
   when:
     - credential: RecyclerCredential
     - purpose: repair
@@ -44,7 +44,7 @@ def test_each_term_has_its_class():
         "either for 9 days from the agreement on or at most 3 times": Enforcement.PER_REQUEST,
         "The provider must log each use": Enforcement.PER_REQUEST,
         "may be handed over for good by holders of a RecyclerCredential, for repair, "
-        "either for 9 days from the agreement on or at most 3 times, for audit": Enforcement.AGREED,
+        "either for 9 days from the agreement on or at most 3 times, for audit or repair": Enforcement.AGREED,
         "The user must delete the data within 7 days of the agreement's end": Enforcement.TRACKED,
         "The user must name the provider as the source": Enforcement.AGREED,
         "not sharing the data with third parties": Enforcement.AGREED,

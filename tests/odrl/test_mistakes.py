@@ -209,3 +209,110 @@ def test_a_span_or_number_beyond_the_bounds_is_not_read_back():
     made = word.write("1000 years")
     assert word.read(made) == "1000 years"
     assert word.read(type(made)(made.left_operand, made.operator, "P1001Y")) is None
+
+
+ALL = "offer: everyone, allow: use"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "fault"),
+    [
+        (f"{ALL}, when: [{{from: 2028-01-01}}, {{until: 2027-01-01}}]", "until: no moment meets all"),
+        (f"{ALL}, when: [{{from: 2028-01-01}}], stop: {{on: 2027-01-01}}", "on: no moment meets all"),
+        (
+            "offer: {when: [{all: [{from: 2028-01-01}, {until: 2027-01-01}]}]}, allow: use",
+            "until: no moment meets all",
+        ),
+        (
+            "profile: cx, offer: everyone, allow: use, when: [{framework: 'DataExchangeGovernance:1.0'}, "
+            "{purpose: 'cx.circular.dp:1'}]",
+            '"cx.circular.dp:1" is no constant of `UsagePurpose`; did you mean "cx.circular.dpp:1"?',
+        ),
+        (
+            "profile: cx, offer: everyone, allow: use, when: [{framework: 'DataExchangeGovernance:1.0'}, "
+            "{purpose: x}, {JurisdictionLocation: 'cx.location.dataConsumer:1'}]",
+            '"cx.location.dataConsumer:1" is no constant of `JurisdictionLocation`; free text',
+        ),
+        (f"{ALL}, when: [{{purpose: audit}}, {{purpose: [repair, sale]}}]", "no purpose meets this and"),
+        (
+            "offer: {partners: 'did:web:a.example', when: [{participant: 'did:web:b.example'}]}, allow: use",
+            "no participant meets this and the `participant` before",
+        ),
+        (
+            f"{ALL}, transform: {{drop: [owner, x], pseudonymise: Owner}}",
+            'pseudonymise: "Owner" is both dropped and pseudonymised',
+        ),
+        (
+            f"{ALL}, never: [use]",
+            "never: `use` is forbidden without conditions, so allowing `use` means nothing",
+        ),
+        (
+            "offer: everyone, allow: [use, derive], never: [derive]",
+            "never: `derive` is forbidden without conditions, so allowing `derive` means nothing",
+        ),
+        ("offer: everyone, allow: [use, use]", "`use` is allowed twice, and one of them adds nothing"),
+        (
+            "offer: everyone, allow: [use, {use: {when: [{times: 3}]}}]",
+            "`use` is allowed twice, and one of them adds nothing",
+        ),
+        ("offer: {partners: [bob]}, allow: use", 'partners: "bob" is no participant\'s id: it must be a DID'),
+        (f"{ALL}, duty: [{{inform: {{to: nobody}}}}]", 'to: "nobody" is no participant\'s id'),
+        ("offer: {to: everyone, data: {point: [1, 9]}}, allow: use", "point: must be of 1, 2, 3 or 4"),
+        (
+            "offer: everyone, allow: read",
+            "allow: every request for data is to use them, so who may only read ",
+        ),
+        ("offer: everyone, allow: [display, print]", "who may only display and print gets nothing"),
+    ],
+)
+def test_what_can_never_be_met_or_contradicts_itself(blocks, fault):
+    """Such a policy would be decided, and always be a no or mean less than it seems: it is an error."""
+    told = mistakes(f"p: {{{blocks}}}")
+    assert len(told) == 1
+    assert fault in told[0]
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        f"{ALL}, when: [{{until: 2001-01-01}}]",
+        f"{ALL}, when: [{{any: [{{from: 2028-01-01}}, {{until: 2027-01-01}}]}}]",
+        f"{ALL}, when: [{{purpose: [audit, repair]}}, {{purpose: [Repair, sale]}}]",
+        f"{ALL}, never: [{{use: [{{purpose: marketing}}]}}]",
+        f"{ALL}, never: [use], odrl: {{conflict: perm}}",
+        f"{ALL}, never: [derive]",
+        "offer: everyone, allow: [{use: {when: [{purpose: a}]}}, {use: {when: [{times: 3}]}}]",
+        "offer: everyone, allow: [read, {use: {when: [{times: 3}]}}]",
+        "offer: everyone, allow: nothing, never: [use]",
+        "profile: cx, offer: everyone, allow: use, when: [{framework: 'DataExchangeGovernance:1.0'}, "
+        "{purpose: ['cx.bpdm.poolAll:1', 'for cx. only']}]",
+    ],
+)
+def test_what_only_looks_so_is_taken(blocks):
+    """What has ended, alternatives, and rules that leave something are right."""
+    assert contract(f"p: {{{blocks}}}")
+
+
+def test_the_line_of_nonsense_is_the_one_to_mend():
+    """Nonsense is told on the line of its later half."""
+    text = """p:
+  offer: everyone
+  allow: [use]
+  when:
+    - purpose: audit
+    - from: 2028-01-01
+    - until: 2027-01-01
+    - purpose: repair
+  never:
+    - sell
+    - use
+"""
+    assert [int(line.split()[0]) for line in mistakes(text)] == [7, 8, 11]
+
+
+def test_an_imported_policy_may_be_nonsense():
+    """What is read to be compared with another's policy is not judged: only who would use it is told."""
+    text = (
+        "p: {offer: {partners: bob}, allow: [read, read], never: [read], when: [{purpose: a}, {purpose: b}]}"
+    )
+    assert authoring.read(yamlfile.parse(text, "p.yaml"), evaluable=False)

@@ -207,6 +207,25 @@ WHEN: Mapping[str, Word] = MappingProxyType(
 )
 """The conditions of a usage policy."""
 
+PURPOSES = tuple(
+    f"cx.{name}:1"
+    for name in (
+        *("core.legalRequirementForThirdparty", "core.industrycore", "core.qualityNotifications"),
+        *("core.digitalTwinRegistry", "pcf.base", "quality.base", "dcm.base", "puris.base"),
+        *("circular.dpp", "circular.smc", "circular.marketplace", "circular.materialaccounting"),
+        *("bpdm.gate.upload", "bpdm.gate.download", "bpdm.pool", "bpdm.vas.countryrisk"),
+        *("bpdm.vas.dataquality.upload", "bpdm.vas.dataquality.download", "bpdm.vas.bdv.upload"),
+        *("bpdm.vas.bdv.download", "bpdm.vas.fpd.upload", "bpdm.vas.fpd.download"),
+        *("bpdm.vas.swd.upload", "bpdm.vas.swd.download", "bpdm.vas.nps.upload"),
+        *("bpdm.vas.nps.download", "ccm.base", "bpdm.poolAll", "logistics.base"),
+    )
+)
+"""The constants of `UsagePurpose`, beside which it takes any text."""
+_FREE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"UsagePurpose": PURPOSES, "ContractReference": (), "JurisdictionLocation": ()}
+)
+"""The operands that take any text, and their constants."""
+
 STOP: Mapping[str, Word] = MappingProxyType(
     {"on": _end("DataProvisioningEndDate"), "after": _days("DataProvisioningEndDurationDays")}
 )
@@ -291,6 +310,8 @@ def contract(reader: Reader) -> Policy:
     for group in EXCLUDE:
         if len(both := sorted(group.intersection(words))) > 1:
             reader.wrong(("when",), f"only one of {either(both, 'and')} can be in a policy")
+    if reader.evaluable:
+        _constants_known(reader, conditions)
     ends = [made for _, made in reader.mapping("stop", STOP, "end")] if "stop" in blocks else []
     if len(ends) > 1:
         reader.wrong(("stop",), "only one of `on` and `after` can be in a Catena-X policy")
@@ -301,6 +322,20 @@ def contract(reader: Reader) -> Policy:
         prohibition=tuple(_forbidden(reader)) if "never" in blocks else (),
         obligation=(Rule("use", tuple(ends)),) if ends else (),
     )
+
+
+def _constants_known(reader: Reader, conditions: Sequence[Condition]) -> None:
+    """Text is free, but what looks like a constant must be one: a misspelt one would be a text of its own."""
+    for part in conditions:
+        if not isinstance(part, Constraint) or part.left_operand not in _FREE:
+            continue
+        texts = listed(part.right_operand)
+        for n, text in enumerate(texts):
+            if text.lower().startswith("cx.") and text not in _FREE[part.left_operand]:
+                where = (*reader.places[id(part)], *([n] if len(texts) > 1 else []))
+                hint = nearest(text, _FREE[part.left_operand])
+                what = f'"{text[:100]}" is no constant of `{part.left_operand}`{hint}'
+                reader.faults.wrong(where, f"{what}; free text must not begin with cx.")
 
 
 def _forbidden(reader: Reader) -> Iterator[Rule]:
