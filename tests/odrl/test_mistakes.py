@@ -181,6 +181,10 @@ def test_an_action_or_party_that_no_context_defines(rule, fault):
             "until: 9999-12-31 is the calendar's last day; for no end leave it out",
         ),
         ("offer: , allow: use", "offer: is empty; write `offer: everyone`"),
+        (
+            "offer: everyone, allow: use, when: [{every: 0 days}]",
+            "every: must be a time span such as 90 days, 12 hours or 1 year",
+        ),
         ("offer: everyone, allow: [nothing]", "allow: `nothing` stands alone: write `allow: nothing`"),
         (
             "offer: everyone, allow: use, transform: {minimum_group: 1}",
@@ -226,12 +230,13 @@ ALL = "offer: everyone, allow: use"
         (
             "profile: cx, offer: everyone, allow: use, when: [{framework: 'DataExchangeGovernance:1.0'}, "
             "{purpose: 'cx.circular.dp:1'}]",
-            '"cx.circular.dp:1" is no constant of `UsagePurpose`; did you mean "cx.circular.dpp:1"?',
+            '"cx.circular.dp:1" is no constant of `UsagePurpose`, and free text must not begin with "cx."; '
+            'did you mean "cx.circular.dpp:1"?',
         ),
         (
             "profile: cx, offer: everyone, allow: use, when: [{framework: 'DataExchangeGovernance:1.0'}, "
             "{purpose: x}, {JurisdictionLocation: 'cx.location.dataConsumer:1'}]",
-            '"cx.location.dataConsumer:1" is no constant of `JurisdictionLocation`; free text',
+            '"cx.location.dataConsumer:1" is no constant of `JurisdictionLocation`, and free text',
         ),
         (f"{ALL}, when: [{{purpose: audit}}, {{purpose: [repair, sale]}}]", "no purpose meets this and"),
         (
@@ -263,6 +268,12 @@ ALL = "offer: everyone, allow: use"
             "allow: every request for data is to use them, so who may only read ",
         ),
         ("offer: everyone, allow: [display, print]", "who may only display and print gets nothing"),
+        ("offer: everyone, allow: log", "who may only log gets nothing"),
+        (
+            "profile: cx, offer: , allow: use, when: [{framework: 'DataExchangeGovernance:1.0'}, "
+            "{purpose: x}]",
+            "is empty; write `offer: everyone`",
+        ),
     ],
 )
 def test_what_can_never_be_met_or_contradicts_itself(blocks, fault):

@@ -286,6 +286,8 @@ def access(reader: Reader) -> Policy:
         who = tuple(made for made in found if made is not None)
         if not known:
             reader.wrong(("offer",), "names nobody; write `member: active`, or `partners: [BPNL...]`")
+    elif value is None:
+        reader.wrong(("offer",), "is empty; write `offer: everyone`")
     elif value != "everyone":
         reader.unknown(value, ("everyone", *OFFER), ("offer",), "audience")
     return Policy("Set", f"{reader.name}/access", permission=(rule("access", who),))
@@ -334,8 +336,8 @@ def _constants_known(reader: Reader, conditions: Sequence[Condition]) -> None:
             if text.lower().startswith("cx.") and text not in _FREE[part.left_operand]:
                 where = (*reader.places[id(part)], *([n] if len(texts) > 1 else []))
                 hint = nearest(text, _FREE[part.left_operand])
-                what = f'"{text[:100]}" is no constant of `{part.left_operand}`{hint}'
-                reader.faults.wrong(where, f"{what}; free text must not begin with cx.")
+                what = f'"{text[:100]}" is no constant of `{part.left_operand}`'
+                reader.faults.wrong(where, f'{what}, and free text must not begin with "cx."{hint}')
 
 
 def _forbidden(reader: Reader) -> Iterator[Rule]:

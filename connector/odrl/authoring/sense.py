@@ -18,6 +18,7 @@ from connector.odrl.model import Constraint, LogicalConstraint, Part, Policy, Ru
 from connector.odrl.rules import Node, walk
 from connector.odrl.truth import Timeline
 from connector.odrl.vocabulary import (
+    ANODE,
     ATTRIBUTE,
     CX,
     PARTICIPANT,
@@ -45,7 +46,9 @@ def nonsense(policy: Policy, action: str) -> Iterator[tuple[object, str]]:
                     what = "is no participant's id: it must be a DID, such as did:web:partner.example"
                     yield part, f'"{name[:100]}" {what}'
     if policy.permission and not any(includes(action_name(r.action), action) for r in policy.permission):
-        names = " and ".join(sorted({action_name(rule.action) for rule in policy.permission}))
+        names = " and ".join(
+            sorted({action_name(rule.action).removeprefix(ANODE) for rule in policy.permission})
+        )
         what = (
             f"every request for data is to use them, so who may only {names} gets nothing: write `allow: use`"
         )

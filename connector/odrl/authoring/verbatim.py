@@ -102,7 +102,7 @@ def faults(kind: str, value: Any, *, evaluable: bool, at: Where = ()) -> Iterato
             elif kind == "policy" and name in _OF_NODE:
                 yield here, f"`{key}` can't stand here: your node sets it; leave it out"
             elif not heard(key):
-                yield here, unknown(key, members, f"member of a {kind}")
+                yield here, unknown(key, members, f"member of {'an' if kind[0] in 'ao' else 'a'} {kind}")
     elif isinstance(value, str) and (fault := _word(kind, value, evaluable)):
         yield at, fault
 

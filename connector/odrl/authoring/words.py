@@ -91,7 +91,10 @@ def span(value: Any) -> str:
 def _meant(value: Any) -> str:
     """The span that was perhaps meant by one that is none."""
     like = _LIKE_SPAN.match(value) if isinstance(value, str) else None
-    return nearest(value, [f"{like[1]} {unit}s" for unit in _SPANS]) if like else ""
+    if not like or not int(like[1]):
+        return ""
+    end = "" if int(like[1]) == 1 else "s"
+    return nearest(value, [f"{like[1]} {unit}{end}" for unit in _SPANS])
 
 
 def _too_long(number: int, unit: str) -> bool:
