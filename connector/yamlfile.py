@@ -66,6 +66,10 @@ def parse(text: str, path: str) -> Document:
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         what = " ".join(filter(None, (problem.context, problem.problem)))
+        lines = text.splitlines()
+        line = lines[mark.line] if mark and mark.line < len(lines) else ""
+        if "\t" in line[: len(line) - len(line.lstrip())]:
+            what = "a tab can't indent; use spaces"
         raise InvalidFile(f"{Place(path, mark.line + 1 if mark else None)}: not YAML: {what}") from None
     except yaml.YAMLError as problem:
         raise InvalidFile(f"{path}: not YAML: {str(problem).splitlines()[0]}") from None

@@ -67,6 +67,13 @@ def test_what_yaml_can_do_beyond_that_is_refused(text: str):
         yamlfile.parse(text, "p.yaml")
 
 
+@pytest.mark.parametrize("text", ["a:\n\tb: 1\n", "a:\n  b: 1\n \tc: 2\n"])
+def test_a_tab_that_indents_is_named(text: str):
+    """YAML's own words for it are about tokens."""
+    with pytest.raises(InvalidFile, match=r"p.yaml:[23]: not YAML: a tab can't indent; use spaces"):
+        yamlfile.parse(text, "p.yaml")
+
+
 def test_each_part_has_its_line():
     """A value that is nested in lists and mappings is found where it stands."""
     document = yamlfile.parse("a:\n  - b: 1\n    c: [2,\n      3]\n", "p.yaml")

@@ -1,7 +1,9 @@
 """`anode policy …`: whether policies are right, what they say, what they decide, and what changed."""
 
 import codecs
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,12 +29,18 @@ Only = Annotated[
 def check(*files: Files, common: Common = COMMON) -> int:
     """Say whether policies are right: every mistake with its line.
 
-    Each is also written as ODRL, expanded as a peer would read it, and compared with what came back.
+    Each is also written as ODRL, expanded as a peer would read it, and compared with what came back. One that
+    has ended is right, and is noted.
     """
     policies = _load(files, common)
     problems = [f"{p.place}: policy {p.id}: {problem}" for p in policies.values() for problem in _proof(p)]
     if problems:
         raise InvalidFile(*problems)
+    if not policies:
+        raise InvalidFile("There is no policy here: name a file, or a folder with *.yaml in it.")
+    for policy in policies.values():
+        if policy.ended(time.time()):
+            output.note(common, output.plain(f"{policy.place}: policy {policy.id}: has ended"))
     value = {"ok": True, "policies": sorted(policies), "cases": sum(len(p.cases) for p in policies.values())}
     output.show(common, value, f"{_count(len(policies), 'policy', 'policies')} right: {', '.join(policies)}")
     return output.OK
@@ -178,9 +186,14 @@ def _chosen(policies: "Mapping[str, Authored]", policy: str | None) -> "Mapping[
 
 
 def _proof(policy: "Authored") -> list[str]:
+    """What a peer would read otherwise: of the contract, and of the conditions on who sees the offer."""
     from connector.odrl import proof
 
-    return proof.problems(policy.contract)
+    seen = tuple(replace(rule, action="use") for rule in policy.access.permission)
+    return [
+        *proof.problems(policy.contract),
+        *(f"offer: {problem}" for problem in proof.problems(replace(policy.access, permission=seen))),
+    ]
 
 
 def _id(path: Path) -> str:

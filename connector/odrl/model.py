@@ -52,6 +52,7 @@ __all__ = [
     "Unread",
     "Value",
     "agreement",
+    "heard",
     "offer",
     "parse",
     "short",
@@ -149,13 +150,17 @@ _MEANINGFUL = frozenset(
 """Members that change what a policy, rule or constraint means, wherever they are not expected."""
 
 
+def heard(member: str) -> bool:
+    """Whether a member that is not expected is kept as *unread*: all others say nothing here."""
+    name = short(member)
+    return (name != member or name in _MEANINGFUL) and name not in _SILENT
+
+
 def _unread(node: Mapping[str, Any], read: frozenset[str]) -> Unread:
     """What of ODRL stands here beside the members in `read`; also those again under a prefix."""
     found = {}
     for key, value in node.items():
-        name = short(key)
-        changes = name != key or name in _MEANINGFUL
-        if key in read or not changes or name in _SILENT or value in ([], None):
+        if key in read or not heard(key) or value in ([], None):
             continue
         try:
             text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()

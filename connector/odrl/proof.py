@@ -24,18 +24,13 @@ from connector.odrl.model import (
 from connector.odrl.operands import OPERANDS
 from connector.odrl.vocabulary import (
     ACTIONS,
-    ATTRIBUTE,
-    EVENT,
-    GROUP_SIZE,
     ODRL,
-    RECIPIENT,
+    OF_DUTIES,
     action_name,
     iri,
 )
 
 _OPERATORS = frozenset(ODRL + name for name in OPERATORS)
-_OF_DUTIES = frozenset((EVENT, RECIPIENT, ATTRIBUTE, GROUP_SIZE))
-"""Operands that only duties have."""
 
 
 def document(policy: Policy) -> dict[str, Any]:
@@ -99,7 +94,7 @@ def _action(full: str) -> bool:
 
 
 def _operand(full: str) -> bool:
-    return iri(full) in OPERANDS or full in _OF_DUTIES
+    return iri(full) in OPERANDS or full in OF_DUTIES
 
 
 def _operator(full: str) -> bool:

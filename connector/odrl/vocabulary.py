@@ -52,6 +52,8 @@ CLAIM = ANODE + "claim"
 SECURITY_PROFILE = ANODE + "securityProfile"
 ATTRIBUTE = ANODE + "attribute"
 GROUP_SIZE = ANODE + "groupSize"
+OF_DUTIES = frozenset((EVENT, RECIPIENT, ATTRIBUTE, GROUP_SIZE))
+"""Operands that only duties have."""
 
 ODRL_OPERANDS = frozenset(
     (

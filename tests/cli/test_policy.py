@@ -48,20 +48,39 @@ def test_check(capsys: Captured) -> None:
     assert out == ""
     assert err.splitlines() == [
         'anode: p.yaml:2: policy recycler: unknown audience "credentail"; did you mean "credential"?',
-        "anode: p.yaml:2: policy recycler: names nobody; write `to: everyone`, or `partners: [did:...]`",
+        "anode: p.yaml:2: policy recycler: offer: names nobody; write `to: everyone`, or "
+        "`partners: [did:...]`",
         'anode: p.yaml:4: policy recycler: unknown condition "credentail"; did you mean "credential"?',
-        "anode: p.yaml:5: policy recycler: must be a time span such as 90 days, 12 hours or 1 year",
+        "anode: p.yaml:5: policy recycler: after: must be a time span such as 90 days, 12 hours or 1 year",
     ]
+
+
+def test_check_of_nothing_and_of_what_has_ended(capsys: Captured) -> None:
+    """No policy at all is a mistake; one that is over by now is right, with a note on its line."""
+    Path("none").mkdir()
+    assert run(["policy", "check", "none"]) == 2
+    assert "There is no policy here" in capsys.readouterr().err
+    text = "\na: {offer: everyone, allow: use, stop: {on: 2001-01-01}}\nb: {offer: everyone, allow: use}\n"
+    Path("p.yaml").write_text(text + "c: {offer: {when: [{until: 2001-01-01}]}, allow: use}\n")
+    assert run(["policy", "check", "p.yaml"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "3 policies right: a, b, c\n"
+    assert err == "p.yaml:2: policy a: has ended\np.yaml:4: policy c: has ended\n"
 
 
 def test_check_proves_the_wire_form(capsys: Captured) -> None:
     """What a peer would read otherwise, though this node reads it, is a mistake too."""
-    bare = "{odrl: {leftOperand: dateTime, operator: lt, rightOperand: '2027-01-01T00:00:00Z'}}"
-    Path("p.yaml").write_text(RECYCLER.replace("[{credential: RecyclerCredential}]", f"[{bare}]"))
-    assert run(["policy", "check", "p.yaml"]) == 2
-    assert capsys.readouterr().err == (
-        "anode: p.yaml:1: policy recycler: 'dateTime' would become an address that nobody defines\n"
-    )
+    typed = "{'@value': repair, '@type': word}"
+    condition = f"{{odrl: {{leftOperand: 'odrl:purpose', operator: eq, rightOperand: {typed}}}}}"
+    for block, said in (
+        ("offer: everyone, allow: use, when", ""),
+        ("allow: use, offer: {when", "offer: "),
+    ):
+        Path("p.yaml").write_text(f"p: {{{block}: [{condition}]}}{'}' if said else ''}")
+        assert run(["policy", "check", "p.yaml"]) == 2
+        assert capsys.readouterr().err == (
+            f"anode: p.yaml:1: policy p: {said}'word' would become an address that nobody defines\n"
+        )
 
 
 def test_explain(capsys: Captured) -> None:

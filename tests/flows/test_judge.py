@@ -110,7 +110,7 @@ async def test_a_consumer_counters_within_its_limits(tmp_path: Path) -> None:
     """Of two requirements the first is countered again; the second lies within another offer: agreed."""
     trial = {"offer": "everyone", "allow": "use", "stop": {"uses": 3, "after": "1 day"}}
     need = {
-        "sale": {"offer": "everyone", "allow": "sell"},
+        "sale": {"offer": "everyone", "allow": ["use", "sell"]},
         "look": {"offer": "everyone", "allow": "use", "stop": {"uses": 2, "after": "1 hour"}},
     }
     async with two(tmp_path, need=need, trial=trial) as space:
@@ -142,11 +142,11 @@ async def test_requirements_are_of_certain_providers(tmp_path: Path) -> None:
 async def test_counters_are_limited(tmp_path: Path, counters: int) -> None:
     """Two nodes that never agree exchange a limited number of counters, and end."""
     need = {
-        f"for-{days}": {"offer": "everyone", "allow": "sell", "when": [{"for": f"{days} days"}]}
+        f"for-{days}": {"offer": "everyone", "allow": ["use", "sell"], "when": [{"for": f"{days} days"}]}
         for days in range(9, 1, -1)
     }
     async with two(tmp_path, need=need, counters=counters) as space:
-        consumer, provider = await ask(space, tmp_path, allow="sell")
+        consumer, provider = await ask(space, tmp_path, allow=["use", "sell"])
         assert (consumer.state, provider.state) == ("TERMINATED", "TERMINATED")
         assert provider.details.get("counters", 0) <= counters
         assert consumer.details.get("counters", 0) <= counters

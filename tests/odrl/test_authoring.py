@@ -74,7 +74,8 @@ a:
     - until: 2027-12-31T12:00:00Z
     - for: 90 days
     - any:
-        - participant: [did:web:a.example, NO]
+        - participant: [did:web:a.example]
+        - region: NO
         - all: [{for: 1 hour}, {until: 2026-06-30}]
         - one: [{for: 2 weeks}, {for: 1 year}]
 """
@@ -94,8 +95,9 @@ a:
                             {
                                 "leftOperand": "https://w3id.org/anode/v1/participant",
                                 "operator": "isAnyOf",
-                                "rightOperand": ["did:web:a.example", "NO"],
+                                "rightOperand": ["did:web:a.example"],
                             },
+                            _odrl("spatial", "isAnyOf", ["NO"]),
                             {
                                 "and": [
                                     _odrl("elapsedTime", "lteq", "PT1H"),
@@ -149,8 +151,8 @@ c: 7
 """
     found = problems(tmp_path, text)
     assert found[:4] == [
-        '2: policy a: unknown audience "everone"; did you mean "everyone"?',
-        '3: policy a: unknown action "used"; did you mean "use"?',
+        '2: policy a: offer: unknown audience "everone"; did you mean "everyone"?',
+        '3: policy a: allow: unknown action "used"; did you mean "use"?',
         '4: policy a: unknown block "wen"; did you mean "when"?',
         '6: policy a: unknown condition "untill"; did you mean "until"?',
     ]
@@ -183,7 +185,13 @@ def test_files_and_folders_are_read(tmp_path):
     written(tmp_path, "a: {offer: everyone, allow: use}")
     written(tmp_path, "b: {offer: everyone, allow: use}", "q.yaml")
     written(tmp_path, "not: [a policy", "notes.txt")
+    (tmp_path / "r.yml").write_text("c: {offer: everyone, allow: use}")
     assert list(load([tmp_path])) == ["a", "b"]
+    (tmp_path / "other").mkdir()
+    assert load([tmp_path / "other"]) == {}
+    (tmp_path / "r.yml").rename(tmp_path / "other" / "r.yml")
+    with pytest.raises(InvalidFile, match=r"other: has no \*.yaml, and \*.yml is not read: rename r.yml"):
+        load([tmp_path / "other"])
     with pytest.raises(InvalidFile, match="no such file"):
         load([tmp_path / "missing.yaml"])
     assert problems(tmp_path, "")[0].startswith("1: must map policy ids")
@@ -315,11 +323,11 @@ b:
   when: [{odrl: {leftOperand: "odrl:payAmount", operator: eq, rightOperand: "5"}}]
 c: {offer: everyone, allow: use, when: [{odrl: 7}]}
 """
-    assert [line.split(": ", 2)[2][:60] for line in problems(tmp_path, wrong)] == [
+    assert [line.split(": ", 3 - (": rules" in line))[-1][:60] for line in problems(tmp_path, wrong)] == [
         "rules go under `odrl` in `allow`, `never` and `duty`",
-        "permission[0].action: must be there, as text.",
+        "action: must be there, as text.",
         "odrl:payAmount is not an operand that this node can evaluate",
-        "permission[0].constraint[0]: must be a JSON object.",
+        "must be a JSON object.",
     ]
 
 
@@ -337,21 +345,21 @@ c: {profile: cz, offer: everyone, allow: use}
 """
     found = problems(tmp_path, text)
     for part in (
-        '2: policy a: unknown audience "everybody"; did you mean "everyone"?',
-        "2: policy a: must be one value or a list of values",
+        '2: policy a: to: unknown audience "everybody"; did you mean "everyone"?',
+        "2: policy a: point: must be one value or a list of values",
         '3: policy a: unknown block "wen"; did you mean "when"?',
-        "4: policy a: must be a whole number such as 10",
-        "4: policy a: must be one of base, trust, trustPlus",
-        "4: policy a: must be a country such as DE, or EU or EEA",
-        "5: policy a: must be a time span such as 90 days, 12 hours or 1 year",
-        '5: policy a: unknown action "dleete"; did you mean "delete"?',
-        '6: policy a: unknown action "destribute"; did you mean "distribute"?',
+        "4: policy a: times: must be a whole number from 1 to 999999999, such as 10",
+        "4: policy a: security: must be one of base, trust, trustPlus",
+        "4: policy a: region: must be a country such as DE, or EU or EEA",
+        "5: policy a: within: must be a time span such as 90 days, 12 hours or 1 year",
+        '5: policy a: duty: unknown action "dleete"; did you mean "delete"?',
+        '6: policy a: never: unknown action "destribute"; did you mean "distribute"?',
         '7: policy a: unknown end "affter"; did you mean "after"?',
-        "8: policy b: names nobody; write `to: everyone`, or `partners: [did:...]`",
-        "8: policy b: must be a whole number such as 10",
-        '8: policy b: unknown action "pay"',
-        "8: policy b: names nothing; write an action such as sell, or leave the block out",
-        '9: policy c: unknown profile "cz"; known: cx',
+        "8: policy b: offer: names nobody; write `to: everyone`, or `partners: [did:...]`",
+        "8: policy b: uses: must be a whole number from 1 to 999999999, such as 10",
+        '8: policy b: duty: unknown action "pay"',
+        "8: policy b: never: names nothing; write an action such as sell, or leave the block out",
+        '9: policy c: profile: unknown profile "cz"; known: cx',
     ):
         assert any(line.startswith(part) for line in found), (part, found)
 
@@ -393,8 +401,7 @@ def test_what_the_data_lose_before_they_leave(tmp_path):
     assert "The provider must generalise the values until 10 records are alike" in policy.sentence
     found = problems(tmp_path, text.replace("10", "1"))
     assert found == [
-        "7: policy a: The duty to https://w3id.org/anode/v1/generalize can't be tracked by this node: "
-        "'1' must be a number of records, at least 2."
+        "7: policy a: minimum_group: must be a whole number from 2 to 999999, such as 10",
     ]
 
 

@@ -189,6 +189,13 @@ def test_every_operand_of_the_profile_has_a_word():
     assert {CX + name for name in CX_OPERANDS} <= OPERANDS.keys()
 
 
+@needs_profile
+def test_purposes_are_the_profiles_own():
+    """The constants of UsagePurpose are those that its schema lists."""
+    schema = json.loads((PROFILE / "constraint" / "usage-purpose-constraint-schema.json").read_text())
+    assert set(catenax.PURPOSES) == {d["const"] for d in schema["definitions"].values() if "const" in d}
+
+
 def test_what_the_profile_does_not_allow_is_refused(tmp_path: Path):
     """Alternatives, duties, other actions, missing or excluding conditions, and wrong values are errors."""
     text = """a:
@@ -218,21 +225,21 @@ b:
         load([path])
     found = [reason.replace(f"{path}:", "") for reason in caught.value.reasons]
     for part in (
-        "3: policy a: must be a business partner number, such as BPNL000000000001",
+        "3: policy a: partners: must be a business partner number, such as BPNL000000000001",
         '3: policy a: unknown audience "membr"; did you mean "member"?',
-        '4: policy a: unknown action of a usage policy "read"',
+        '4: policy a: allow: unknown action of a usage policy "read"',
         '5: policy a: unknown condition "any"',
-        "5: policy a: must be in days: Catena-X counts nothing else, such as 90 days",
-        "5: policy a: \"['cx.grossNegligence:1']\" is no value of Liability",
-        "6: policy a: Catena-X has no such block; say ContractTermination under `when`",
-        '7: policy a: unknown restriction "sell"',
-        "7: policy a: must be a business partner number",
-        "8: policy a: must be a day such as 2027-12-31",
-        "13: policy b: a Catena-X usage policy must have `framework`",
-        "13: policy b: `until` is there twice; one policy can have it once",
-        "13: policy b: only one of for and until can be in a policy",
-        "18: policy b: Catena-X has no such block; leave it out",
-        "19: policy b: Catena-X has no such block; say it in Catena-X's words",
-        "20: policy b: only one of `on` and `after` can be in a Catena-X policy",
+        "5: policy a: for: must be in days: Catena-X counts nothing else, such as 90 days",
+        "5: policy a: \"['cx.grossNegligence:1']\" is no value of `Liability`",
+        "6: policy a: duty: Catena-X has no such block; say ContractTermination under `when`",
+        '7: policy a: never: unknown restriction "sell"',
+        "7: policy a: AffiliatesBpnl: must be a business partner number",
+        "8: policy a: on: must be a day such as 2027-12-31",
+        "13: policy b: when: a Catena-X usage policy must have `framework`",
+        "13: policy b: when: `until` is there twice; one policy can have it once",
+        "13: policy b: when: only one of for and until can be in a policy",
+        "18: policy b: transform: Catena-X has no such block; leave it out",
+        "19: policy b: odrl: Catena-X has no such block; say it in Catena-X's words",
+        "20: policy b: stop: only one of `on` and `after` can be in a Catena-X policy",
     ):
         assert any(line.startswith(part) for line in found), (part, found)

@@ -68,13 +68,13 @@ def test_each_restriction_of_catena_x_forbids_by_itself():
 @pytest.mark.parametrize(
     ("when", "says"),
     [
-        ("[{purpose: repair}, {purpose: recycling}]", "for repair; for recycling"),
-        ("[{participant: a}, {participant: b}]", "by a; by b"),
+        ("[{purpose: [repair, audit]}, {purpose: [audit, sale]}]", "for audit or repair; for audit or sale"),
+        ("[{purpose: repair}, {participant: did:web:b.example}]", "for repair; by did:web:b.example"),
         (
             "[{credential: RepairerCredential}, {region: EU}]",
             "by holders of a RepairerCredential; by participants in the EU",
         ),
-        ("[{all: [{purpose: x}, {purpose: y}]}]", "for x; for y"),
+        ("[{all: [{purpose: x}, {region: FR}]}]", "for x; by participants in FR"),
     ],
 )
 def test_conditions_that_must_all_hold_are_no_alternatives(when, says):

@@ -85,7 +85,7 @@ def test_full_odrl():
         "target": "http://example.com/asset:9",
         "assigner": "did:web:p.example",
         "assignee": "did:web:q.example",
-        "action": [{"rdf:value": {"@id": "odrl:print"}, "refinement": [pages]}],
+        "action": [{"rdf:value": {"@id": "odrl:use"}, "refinement": [pages]}],
     }
     document = {"@context": ODRL, "@type": "Agreement", "uid": "http://example.com/policy:1"}
     document |= {name: rule[name] for name in ("target", "assigner", "assignee")}

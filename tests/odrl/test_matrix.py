@@ -10,7 +10,7 @@ from connector.odrl.vocabulary import Enforcement
 TEXT = """
 a:
   offer: everyone
-  allow: [use, {transfer: {when: [purpose: audit]}}]
+  allow: [use, {transfer: {when: [purpose: [audit, repair]]}}]
   when:
     - credential: RecyclerCredential
     - purpose: repair
@@ -45,7 +45,7 @@ def test_each_term_has_its_class():
         f"either {DAYS}, or {USES}": Enforcement.PER_REQUEST,
         "The provider must log each use": Enforcement.PER_REQUEST,
         "may be handed over for good where all of this holds at once: by holders of a RecyclerCredential; "
-        f"for repair; either {DAYS}, or {USES}; for audit": Enforcement.AGREED,
+        f"for repair; either {DAYS}, or {USES}; for audit or repair": Enforcement.AGREED,
         "The user must delete the data within 7 days of the agreement's end": Enforcement.TRACKED,
         "The user must name the provider as the source": Enforcement.AGREED,
         "not sharing the data with third parties": Enforcement.AGREED,

@@ -191,7 +191,7 @@ async def test_nodes_that_counter_by_themselves_always_end(tmp_path: Path) -> No
     weather = Weather(lose_request=0.1, lose_answer=0.15, twice=0.1, late=0.3)
     needs = {
         "year": {"offer": "everyone", "allow": "use", "when": [{"for": "100 days"}]},
-        "sale": {"offer": "everyone", "allow": "sell"},
+        "sale": {"offer": "everyone", "allow": ["use", "sell"]},
         "never": {"offer": "everyone", "allow": "use", "when": [{"times": 3}]},
     }
     policies = {**POLICIES, "uses": {"offer": "everyone", "allow": "use", "when": [{"times": 2}]}}

@@ -19,6 +19,7 @@ from connector.odrl.authoring import cases, catenax, plain
 from connector.odrl.authoring.cases import Case
 from connector.odrl.authoring.faults import Faults, either
 from connector.odrl.authoring.reading import Reader
+from connector.odrl.authoring.sense import ended, nonsense
 from connector.odrl.canonical import canonical
 from connector.odrl.compile import compile_policy
 from connector.odrl.conditions import quoted
@@ -41,6 +42,7 @@ BLOCKS = (
 )
 POINT = "point"
 """The property that names the point of Annex XIII that a dataset is: access to it is given by law."""
+_POINTS = ("1", "2", "3", "4")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _STEP = re.compile(r"\.?([A-Za-z]+)(?:\[([0-9]+)\])?")
 
@@ -68,6 +70,11 @@ class Authored:
     review: bool = False
     """Whether the operator approves each agreement before it is made."""
 
+    def ended(self, now: float) -> bool:
+        """Whether it is over by time alone: nobody sees the offer, or nothing is allowed, ever again."""
+        ends = (ended(self.access, "access"), ended(self.contract, "use"))
+        return any(end is not None and end <= now for end in ends)
+
 
 def load(paths: Iterable[Path]) -> dict[str, Authored]:
     """The policies in these files, and in the `*.yaml` of these folders, by id.
@@ -75,8 +82,13 @@ def load(paths: Iterable[Path]) -> dict[str, Authored]:
     :raises InvalidFile: every problem of every file at once, each with `path:line`.
     """
     found: dict[str, Authored] = {}
-    problems: list[str] = []
-    for path in _files(paths):
+    named = list(paths)
+    problems = [
+        f"{path}: has no *.yaml, and *.yml is not read: rename {next(path.glob('*.yml')).name}"
+        for path in named
+        if path.is_dir() and any(path.glob("*.yml")) and not any(path.glob("*.yaml"))
+    ]
+    for path in _files(named):
         try:
             document = yamlfile.read(path)
         except InvalidFile as error:
@@ -140,7 +152,7 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
         faults.unknown(profile, [name for name in _PROFILES if name], (*where, "profile"), "profile")
     else:
         incomplete = not {"offer", "allow"} <= blocks.keys()
-        reader = Reader(faults, where, {"offer": "everyone", "allow": "use", **blocks})
+        reader = Reader(faults, where, {"offer": "everyone", "allow": "use", **blocks}, evaluable=evaluable)
         told = len(faults)
         access, contract = (write(reader) for write in _PROFILES[profile])
         data = _data(reader)
@@ -148,7 +160,11 @@ def _policy(id_: str, blocks: Any, faults: Faults, evaluable: bool) -> Authored 
         review = _review(reader, data)
         if len(faults) == told:
             for policy in (access, contract):
-                _self_check(policy, reader, evaluable)
+                _self_check(policy, reader)
+        if len(faults) == told and evaluable:
+            for policy, action, block in ((access, "access", "offer"), (contract, "use", "allow")):
+                for part, what in nonsense(policy, action):
+                    faults.wrong(reader.places.get(id(part), (*where, block)), what)
         if not incomplete and len(faults) == told:
             sentence = f"Offered {audience(access)}{_said(data)}. {explain(contract)}"
             place = faults.document.place(*where)
@@ -191,14 +207,16 @@ def _data(reader: Reader) -> Mapping[str, tuple[str, ...]]:
         values = wanted if isinstance(wanted, list) else [wanted]
         if not values or not all(isinstance(v, str | int) and not isinstance(v, bool) for v in values):
             reader.wrong((*where, name), "must be one value or a list of values")
+        elif name == POINT and not all(str(value) in _POINTS for value in values):
+            reader.wrong((*where, name), f"must be of {either(_POINTS)}: Annex XIII has no other points")
         found[name] = tuple(map(str, values))
     return MappingProxyType(found)
 
 
-def _self_check(policy: Policy, reader: Reader, evaluable: bool) -> None:
+def _self_check(policy: Policy, reader: Reader) -> None:
     """Nothing we can't evaluate leaves this module, and the wire form says what the file says."""
     action = policy.permission[0].action if policy.permission else "use"
-    for problem in compile_policy(policy, action).problems if evaluable else ():
+    for problem in compile_policy(policy, action).problems if reader.evaluable else ():
         reader.faults.wrong(_place(problem.path, policy, reader), problem.sentence())
     try:
         read = parse(to_document(offer(policy, "urn:example:offer")))

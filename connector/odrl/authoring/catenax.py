@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from connector.odrl.authoring.faults import either
+from connector.odrl.authoring.faults import either, nearest
 from connector.odrl.authoring.reading import Condition, Reader
 from connector.odrl.authoring.words import Unwritable, Word, listed, number, span, texts
 from connector.odrl.model import Constraint, LogicalConstraint, Operator, Policy, Rule
@@ -43,7 +43,8 @@ def _constants(left: str, operator: Operator, *values: str) -> Word:
         for n, item in enumerate(given):
             if item not in values:
                 at = [n] if isinstance(value, list) else []
-                raise Unwritable(f"{str(item)[:100]!r} is no value of {left}: {' or '.join(values)}", *at)
+                known = f"{' or '.join(values)}{nearest(item, values)}"
+                raise Unwritable(f"{str(item)[:100]!r} is no value of `{left}`: {known}", *at)
         if not given:
             raise Unwritable(f"names none; write at least one of {' or '.join(values)}")
         return Constraint(left, operator, tuple(given) if many else given[0])
@@ -206,6 +207,25 @@ WHEN: Mapping[str, Word] = MappingProxyType(
 )
 """The conditions of a usage policy."""
 
+PURPOSES = tuple(
+    f"cx.{name}:1"
+    for name in (
+        *("core.legalRequirementForThirdparty", "core.industrycore", "core.qualityNotifications"),
+        *("core.digitalTwinRegistry", "pcf.base", "quality.base", "dcm.base", "puris.base"),
+        *("circular.dpp", "circular.smc", "circular.marketplace", "circular.materialaccounting"),
+        *("bpdm.gate.upload", "bpdm.gate.download", "bpdm.pool", "bpdm.vas.countryrisk"),
+        *("bpdm.vas.dataquality.upload", "bpdm.vas.dataquality.download", "bpdm.vas.bdv.upload"),
+        *("bpdm.vas.bdv.download", "bpdm.vas.fpd.upload", "bpdm.vas.fpd.download"),
+        *("bpdm.vas.swd.upload", "bpdm.vas.swd.download", "bpdm.vas.nps.upload"),
+        *("bpdm.vas.nps.download", "ccm.base", "bpdm.poolAll", "logistics.base"),
+    )
+)
+"""The constants of `UsagePurpose`, beside which it takes any text."""
+_FREE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"UsagePurpose": PURPOSES, "ContractReference": (), "JurisdictionLocation": ()}
+)
+"""The operands that take any text, and their constants."""
+
 STOP: Mapping[str, Word] = MappingProxyType(
     {"on": _end("DataProvisioningEndDate"), "after": _days("DataProvisioningEndDurationDays")}
 )
@@ -266,6 +286,8 @@ def access(reader: Reader) -> Policy:
         who = tuple(made for made in found if made is not None)
         if not known:
             reader.wrong(("offer",), "names nobody; write `member: active`, or `partners: [BPNL...]`")
+    elif value is None:
+        reader.wrong(("offer",), "is empty; write `offer: everyone`")
     elif value != "everyone":
         reader.unknown(value, ("everyone", *OFFER), ("offer",), "audience")
     return Policy("Set", f"{reader.name}/access", permission=(rule("access", who),))
@@ -290,6 +312,8 @@ def contract(reader: Reader) -> Policy:
     for group in EXCLUDE:
         if len(both := sorted(group.intersection(words))) > 1:
             reader.wrong(("when",), f"only one of {either(both, 'and')} can be in a policy")
+    if reader.evaluable:
+        _constants_known(reader, conditions)
     ends = [made for _, made in reader.mapping("stop", STOP, "end")] if "stop" in blocks else []
     if len(ends) > 1:
         reader.wrong(("stop",), "only one of `on` and `after` can be in a Catena-X policy")
@@ -300,6 +324,20 @@ def contract(reader: Reader) -> Policy:
         prohibition=tuple(_forbidden(reader)) if "never" in blocks else (),
         obligation=(Rule("use", tuple(ends)),) if ends else (),
     )
+
+
+def _constants_known(reader: Reader, conditions: Sequence[Condition]) -> None:
+    """Text is free, but what looks like a constant must be one: a misspelt one would be a text of its own."""
+    for part in conditions:
+        if not isinstance(part, Constraint) or part.left_operand not in _FREE:
+            continue
+        texts = listed(part.right_operand)
+        for n, text in enumerate(texts):
+            if text.lower().startswith("cx.") and text not in _FREE[part.left_operand]:
+                where = (*reader.places[id(part)], *([n] if len(texts) > 1 else []))
+                hint = nearest(text, _FREE[part.left_operand])
+                what = f'"{text[:100]}" is no constant of `{part.left_operand}`'
+                reader.faults.wrong(where, f'{what}, and free text must not begin with "cx."{hint}')
 
 
 def _forbidden(reader: Reader) -> Iterator[Rule]:

@@ -22,17 +22,17 @@ class Faults:
         return sorted(self._found, key=self._found.__getitem__)
 
     def wrong(self, where: Where, what: str) -> None:
-        """A fault at a place in the file, with the policy's name in front."""
+        """A fault at a place in the file, with the policy in front, and the word unless `what` names it."""
         name = f"policy {where[0]}: " if where else ""
+        word = next((part for part in reversed(where[1:]) if isinstance(part, str)), None)
+        if word is not None and f"`{word}`" not in what and f'"{word}"' not in what:
+            name += f"{word}: "
         place = self.document.place(*where)
         self._found.setdefault(f"{place}: {name}{what}", place.line or 0)
 
     def unknown(self, word: Any, words: Iterable[str], where: Where, kind: str) -> None:
         """A word that is not in the language, with the nearest that is."""
-        known = list(words)
-        near = difflib.get_close_matches(str(word), known, 1)
-        hint = f'did you mean "{near[0]}"?' if near else f"known: {either(known)}"
-        self.wrong(where, f'unknown {kind} "{str(word)[:100]}"; {hint}')
+        self.wrong(where, unknown(word, words, kind))
 
     def only(self, value: dict[str, Any], words: Iterable[str], where: Where, kind: str) -> None:
         """Each key must be one of these words."""
@@ -40,6 +40,22 @@ class Faults:
         for word in value:
             if word not in known:
                 self.unknown(word, known, (*where, word), kind)
+
+
+def unknown(word: Any, words: Iterable[str], kind: str) -> str:
+    """That a word is not in the language, with the nearest that is, or all that are."""
+    known = tuple(words)
+    return f'unknown {kind} "{str(word)[:100]}"{nearest(word, known) or f"; known: {either(known)}"}'
+
+
+def nearest(word: Any, words: Iterable[str]) -> str:
+    """The question whether the nearest of these words was meant, to be put after a fault; empty for none.
+
+    >>> nearest("trst", ["base", "trust"])
+    '; did you mean "trust"?'
+    """
+    near = difflib.get_close_matches(str(word), tuple(words), 1)
+    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def either(words: Sequence[str], last: str = "or") -> str:

@@ -5,7 +5,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from connector.odrl.authoring import verbatim
 from connector.odrl.authoring.reading import VERBATIM, Condition, Reader
+from connector.odrl.authoring.verbatim import written
 from connector.odrl.authoring.words import (
     WORDS,
     Word,
@@ -13,8 +15,6 @@ from connector.odrl.authoring.words import (
     list_word,
     number_word,
     span_word,
-    verbatim_policy,
-    verbatim_rule,
 )
 from connector.odrl.explain import itself
 from connector.odrl.model import Policy, Rule
@@ -61,7 +61,7 @@ TRANSFORM: Mapping[str, tuple[str, Word]] = MappingProxyType(
             ANODE + "pseudonymize",
             list_word(ATTRIBUTE, "isAnyOf", "an attribute of the data, such as batteryId"),
         ),
-        "minimum_group": (ANODE + "generalize", number_word(GROUP_SIZE, "gteq")),
+        "minimum_group": (ANODE + "generalize", number_word(GROUP_SIZE, "gteq", 2, 999_999)),
     }
 )
 """What the data lose before they leave: a duty of the permission that the provider's node does itself."""
@@ -83,6 +83,8 @@ def access(reader: Reader) -> Policy:
                 who.append(made)
         if "when" in value:
             who += reader.conditions(value["when"], ("offer", "when"), WORDS)
+    elif value is None:
+        reader.wrong(("offer",), "is empty; write `offer: everyone`")
     elif value != "everyone":
         reader.unknown(value, ("everyone", *AUDIENCE), ("offer",), "audience")
     return Policy("Set", f"{reader.name}/access", permission=(Rule("access", tuple(who)),))
@@ -99,13 +101,19 @@ def contract(reader: Reader) -> Policy:
         own += _transform(reader)
     obligation: list[Rule] = []
     if "duty" in blocks:
-        for duty, verbatim in _duties(reader, blocks["duty"], ("duty",), "obligation"):
-            (own if itself(duty) and not verbatim else obligation).append(duty)
-    written = reader.word(verbatim_policy, blocks["odrl"], (VERBATIM,)) if VERBATIM in blocks else None
-    if written and (written.permission or written.prohibition or written.obligation):
+        for duty, as_odrl in _duties(reader, blocks["duty"], ("duty",), "obligation"):
+            (own if itself(duty) and not as_odrl else obligation).append(duty)
+    whole = (
+        reader.as_odrl("policy", verbatim.policy, blocks[VERBATIM], (VERBATIM,))
+        if VERBATIM in blocks
+        else None
+    )
+    if whole and (whole.permission or whole.prohibition or whole.obligation):
         reader.wrong((VERBATIM,), "rules go under `odrl` in `allow`, `never` and `duty`")
+    if blocks["allow"] == NOTHING:
+        _idle(reader, own)
     return replace(
-        written or Policy("Set"),
+        whole or Policy("Set"),
         id=reader.name,
         permission=tuple(_allowed(reader, common, own)),
         prohibition=tuple(_forbidden(reader)) if "never" in blocks else (),
@@ -113,9 +121,16 @@ def contract(reader: Reader) -> Policy:
     )
 
 
-def written(action: str) -> str:
-    """An action on the wire: `use` is the only one that the protocol's context defines."""
-    return action if action == "use" else action if "/" in action else f"odrl:{action}"
+def _idle(reader: Reader, own: Sequence[Rule]) -> None:
+    """What is about the permissions means nothing where there is none."""
+    found = [block for block in ("when", "transform", "stop") if block in reader.blocks]
+    if any(reader.places[id(duty)][1] == "duty" for duty in own):
+        found.append("duty")
+    for block in found:
+        about = "`log` under `duty`" if block == "duty" else f"`{block}`"
+        reader.wrong(
+            (block,), f"nothing is allowed, so {about} means nothing; leave it out, or allow something"
+        )
 
 
 def _action(reader: Reader, word: str, where: Where) -> str | None:
@@ -126,13 +141,23 @@ def _action(reader: Reader, word: str, where: Where) -> str | None:
 
 
 def _allowed(reader: Reader, common: tuple[Condition, ...], own: Sequence[Rule]) -> Iterator[Rule]:
+    """The permissions. What is said once for all holds for those, too, that are written as ODRL itself."""
     if reader.blocks["allow"] == NOTHING:
         return
+    allowed: dict[str, list[Any]] = {}
     for word, detail, where in reader.entries(reader.blocks["allow"], ("allow",), "an action such as use"):
         if word == VERBATIM:
-            if (made := reader.word(verbatim_rule("permission"), detail, where)) is not None:
-                yield made
+            if (made := reader.rule("permission", detail, where)) is not None:
+                both = replace(made, constraint=(*common, *made.constraint), duty=(*own, *made.duty))
+                yield reader.placed(both, where)
             continue
+        if word == NOTHING:
+            reader.wrong(where, "`nothing` stands alone: write `allow: nothing`")
+            continue
+        before = allowed.setdefault(word, [])
+        if reader.evaluable and before and (detail is None or detail in before or None in before):
+            reader.wrong(where, f"`{word}` is allowed twice, and one of them adds nothing; leave it out")
+        before.append(detail)
         action = _action(reader, word, where)
         more: tuple[Condition, ...] = ()
         duties: tuple[Rule, ...] = ()
@@ -152,7 +177,7 @@ def _allowed(reader: Reader, common: tuple[Condition, ...], own: Sequence[Rule])
 def _forbidden(reader: Reader) -> Iterator[Rule]:
     for word, detail, where in reader.entries(reader.blocks["never"], ("never",), "an action such as sell"):
         if word == VERBATIM:
-            if (made := reader.word(verbatim_rule("prohibition"), detail, where)) is not None:
+            if (made := reader.rule("prohibition", detail, where)) is not None:
                 yield made
             continue
         action = _action(reader, word, where)
@@ -161,20 +186,20 @@ def _forbidden(reader: Reader) -> Iterator[Rule]:
             yield reader.placed(Rule(action, conditions), where)
 
 
-def _duties(reader: Reader, value: Any, where: Where, kind: str) -> Iterator[tuple[Rule, bool]]:
+def _duties(reader: Reader, value: Any, where: Where, kind: verbatim.Kind) -> Iterator[tuple[Rule, bool]]:
     """Each duty, and whether it is written as ODRL itself."""
     for word, detail, here in reader.entries(value, where, "an action such as delete"):
         if word == VERBATIM:
-            if (written := reader.word(verbatim_rule(kind), detail, here)) is not None:
-                yield written, True
+            if (made := reader.rule(kind, detail, here)) is not None:
+                yield made, True
             continue
         action = _action(reader, word, here)
         conditions: list[Condition] = []
         if isinstance(detail, dict):
             reader.faults.only(detail, DUTY, (*reader.where, *here), "word")
             for name, operand in detail.items():
-                if name in DUTY and (made := reader.word(DUTY[name].write, operand, (*here, name))):
-                    conditions.append(made)
+                if name in DUTY and (term := reader.word(DUTY[name].write, operand, (*here, name))):
+                    conditions.append(term)
         elif detail is not None:
             reader.wrong(here, "must have `within: 7 days`, or nothing")
         if action:

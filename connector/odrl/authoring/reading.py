@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
+from connector.odrl.authoring import verbatim
 from connector.odrl.authoring.faults import Faults, either
-from connector.odrl.authoring.words import Unwritable, Word, verbatim
-from connector.odrl.model import Connective, Constraint, LogicalConstraint
+from connector.odrl.authoring.words import Unwritable, Word
+from connector.odrl.model import Connective, Constraint, LogicalConstraint, Rule
 from connector.yamlfile import Where
 
 Condition: TypeAlias = Constraint | LogicalConstraint
@@ -19,11 +20,14 @@ _T = TypeVar("_T")
 class Reader:
     """Reads one policy. Faults are told; what has one is left out.
 
-    `places` tells where the parts of the policy stand in the file, by their `id()`.
+    `places` tells where the parts of the policy stand in the file, by their `id()`. With `evaluable`
+    what can't be evaluated, or makes no sense, is a fault too.
     """
 
-    def __init__(self, faults: Faults, where: Where, blocks: Mapping[str, Any]) -> None:
-        self.faults, self.where, self.blocks = faults, where, blocks
+    def __init__(
+        self, faults: Faults, where: Where, blocks: Mapping[str, Any], *, evaluable: bool = True
+    ) -> None:
+        self.faults, self.where, self.blocks, self.evaluable = faults, where, blocks, evaluable
         self.places: dict[int, Where] = {}
         self._parts: list[Any] = []  # kept, so that no id() is given twice
 
@@ -54,6 +58,17 @@ class Reader:
             self.wrong((*where, *error.at), str(error))
             return None
 
+    def as_odrl(self, kind: verbatim.Kind, write: Callable[[Any], _T], value: Any, where: Where) -> _T | None:
+        """What ODRL itself makes there; None if anything of it would be lost."""
+        found = list(verbatim.faults(kind, value, evaluable=self.evaluable))
+        for at, what in found:
+            self.wrong((*where, *at), what)
+        return None if found else self.word(write, value, where)
+
+    def rule(self, kind: verbatim.Kind, value: Any, where: Where) -> Rule | None:
+        """A rule that is written as ODRL itself."""
+        return self.as_odrl(kind, verbatim.rule(kind), value, where)
+
     def conditions(
         self, value: Any, where: Where, words: Mapping[str, Word], *, logic: bool = True
     ) -> tuple[Condition, ...]:
@@ -75,7 +90,10 @@ class Reader:
             elif word in CONNECTIVES:
                 if inner := self.conditions(operand, here, words):
                     found.append(self.placed(LogicalConstraint(CONNECTIVES[word], inner), here))
-            elif made := self.word(verbatim if word == VERBATIM else words[word].write, operand, here):
+            elif word == VERBATIM:
+                if made := self.as_odrl("constraint", verbatim.constraint, operand, here):
+                    found.append(made)
+            elif made := self.word(words[word].write, operand, here):
                 found.append(made)
         return tuple(found)
 

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from connector.errors import RemoteProtocolError
+from connector.odrl.authoring.faults import nearest
 from connector.odrl.model import (
     Constraint,
     LogicalConstraint,
@@ -19,7 +19,6 @@ from connector.odrl.model import (
     Policy,
     Rule,
     Value,
-    parse,
     text_of,
     to_document,
 )
@@ -42,6 +41,7 @@ from connector.odrl.vocabulary import (
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _MIDNIGHT = "T00:00:00Z"
 _SPAN = re.compile(r"([1-9][0-9]{0,5}) ?(second|minute|hour|day|week|month|year)s?\Z")
+_LIKE_SPAN = re.compile(r"([0-9]+) ?([a-z]+)\Z", re.IGNORECASE)
 _DURATION = re.compile(r"P(T?)([1-9][0-9]{0,5})([SMHDWY])\Z")
 _SPANS = {
     "second": "PT{}S",
@@ -52,6 +52,8 @@ _SPANS = {
     "month": "P{}M",
     "year": "P{}Y",
 }
+_LONGEST = {"day": 365_250, "week": 52_178, "month": 12_000, "year": 1_000}
+"""A thousand years in each unit: what is longer is a slip, and leaves the calendar."""
 _CREDENTIAL = re.compile(r"[A-Z][A-Za-z0-9]{0,99}|[a-z][a-z0-9+.-]*:[^\s]{1,500}")
 
 
@@ -80,8 +82,23 @@ def span(value: Any) -> str:
     """`90 days` as the ISO 8601 duration P90D."""
     match = _SPAN.match(value) if isinstance(value, str) else None
     if not match:
-        raise Unwritable("must be a time span such as 90 days, 12 hours or 1 year")
+        raise Unwritable(f"must be a time span such as 90 days, 12 hours or 1 year{_meant(value)}")
+    if _too_long(int(match[1]), match[2]):
+        raise Unwritable("must be a time span of at most 1000 years; for no end leave it out")
     return _SPANS[match[2]].format(match[1])
+
+
+def _meant(value: Any) -> str:
+    """The span that was perhaps meant by one that is none."""
+    like = _LIKE_SPAN.match(value) if isinstance(value, str) else None
+    if not like or not int(like[1]):
+        return ""
+    end = "" if int(like[1]) == 1 else "s"
+    return nearest(value, [f"{like[1]} {unit}{end}" for unit in _SPANS])
+
+
+def _too_long(number: int, unit: str) -> bool:
+    return number > _LONGEST.get(unit, number)
 
 
 def span_words(duration: str) -> str | None:
@@ -90,7 +107,7 @@ def span_words(duration: str) -> str | None:
     if not match:
         return None
     for unit, pattern in _SPANS.items():
-        if pattern == f"P{match[1]}{{}}{match[3]}":
+        if pattern == f"P{match[1]}{{}}{match[3]}" and not _too_long(int(match[2]), unit):
             return f"{match[2]} {unit}{'' if match[2] == '1' else 's'}"
     return None
 
@@ -100,17 +117,19 @@ def texts(value: Any, what: str, pattern: re.Pattern[str] = re.compile(r"\S{1,50
     items = value if isinstance(value, list) else [value]
     for n, item in enumerate(items):
         if not isinstance(item, str) or not pattern.fullmatch(item):
-            quote = "; put numbers between quotes" if isinstance(item, int | float) else ""
-            raise Unwritable(f"must be {what}{quote}", *([n] if isinstance(value, list) else []))
+            hint = "; put numbers between quotes" if isinstance(item, int | float) else ""
+            if isinstance(item, str) and pattern.fullmatch("-".join(item.split())):
+                hint = f"; {item[:100]!r} has a space, which it can't have"
+            raise Unwritable(f"must be {what}{hint}", *([n] if isinstance(value, list) else []))
     if not items:
         raise Unwritable(f"names none; write at least one, which must be {what}")
     return tuple(items)
 
 
-def number(value: Any) -> str:
+def number(value: Any, least: int = 1, most: int = 999_999_999) -> str:
     """A whole number, as text: the protocol's schema takes no JSON number as a right operand."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1_000_000_000:
-        raise Unwritable("must be a whole number such as 10")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise Unwritable(f"must be a whole number from {least} to {most}, such as 10")
     return str(value)
 
 
@@ -127,7 +146,9 @@ def instant_word(operator: str) -> Word:
             if operator == "gteq":
                 return Constraint(compact(DATE_TIME), "gteq", f"{day}{_MIDNIGHT}")
             return Constraint(compact(DATE_TIME), "lt", f"{day + timedelta(days=1)}{_MIDNIGHT}")
-        except (ValueError, OverflowError):
+        except OverflowError:
+            raise Unwritable(f"{value} is the calendar's last day; for no end leave it out") from None
+        except ValueError:
             raise Unwritable(f"{value} is no day that exists") from None
 
     def read(constraint: Constraint) -> str | None:
@@ -174,16 +195,16 @@ def list_word(
     return Word(write, read)
 
 
-def number_word(left: str, operator: Operator) -> Word:
+def number_word(left: str, operator: Operator, least: int = 1, most: int = 999_999_999) -> Word:
     """A constraint that compares with a whole number."""
 
     def read(constraint: Constraint) -> int | None:
         if not _is(constraint, left, operator) or isinstance(constraint.right_operand, tuple):
             return None
         text = text_of(constraint.right_operand)
-        return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else None
+        return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) and least <= int(text) <= most else None
 
-    return Word(lambda value: Constraint(compact(left), operator, number(value)), read)
+    return Word(lambda value: Constraint(compact(left), operator, number(value, least, most)), read)
 
 
 def choice_word(left: str, operator: Operator, *values: str) -> Word:
@@ -191,7 +212,7 @@ def choice_word(left: str, operator: Operator, *values: str) -> Word:
 
     def write(value: Any) -> Constraint:
         if value not in values:
-            raise Unwritable(f"must be one of {', '.join(values)}")
+            raise Unwritable(f"must be one of {', '.join(values)}{nearest(value, values)}")
         return Constraint(compact(left), operator, value)
 
     def read(constraint: Constraint) -> str | None:
@@ -211,42 +232,14 @@ def listed(value: Value) -> list[str]:
     return [text for item in value for text in listed(item)] if isinstance(value, tuple) else [text_of(value)]
 
 
-def verbatim_policy(value: Any) -> Policy:
-    """A policy, or members of one, written as ODRL itself in the protocol's compact JSON."""
-    if not isinstance(value, dict):
-        raise Unwritable("must be ODRL: a mapping in the words of the protocol")
-    try:
-        return parse({**value, "@type": "Set"})
-    except RemoteProtocolError as error:
-        raise Unwritable(str(error)) from None
-
-
-def verbatim_rule(kind: str) -> Callable[[Any], Rule]:
-    """The same of one rule: a `permission`, `prohibition` or `obligation`, or a `duty` of a permission."""
-
-    def write(value: Any) -> Rule:
-        if kind == "duty":
-            return verbatim_policy({"permission": [{"action": "use", "duty": [value]}]}).permission[0].duty[0]
-        rule: Rule = getattr(verbatim_policy({kind: [value]}), kind)[0]
-        return rule
-
-    return write
-
-
-def verbatim(value: Any) -> Constraint | LogicalConstraint:
-    """The same of one constraint."""
-    rule = {"action": "use", "constraint": [value]}
-    return verbatim_policy({"permission": [rule]}).permission[0].constraint[0]
-
-
 def rule_in_odrl(rule: Rule) -> dict[str, Any]:
-    """The other way: a rule as it goes under `odrl`."""
+    """A rule as it goes under `odrl`."""
     written: dict[str, Any] = to_document(Policy("Set", permission=(rule,)))["permission"][0]
     return written
 
 
 def in_odrl(constraint: Constraint | LogicalConstraint) -> dict[str, Any]:
-    """The other way: a constraint as it goes under `odrl`."""
+    """A constraint as it goes under `odrl`."""
     written: dict[str, Any] = rule_in_odrl(Rule("use", (constraint,)))["constraint"][0]
     return written
 
