@@ -156,14 +156,14 @@ async def test_the_pause_between_uses(tmp_path: Path) -> None:
 @pytest.mark.enforces(f"{ANODE}log")
 async def test_each_request_leaves_its_line(tmp_path: Path) -> None:
     """Whatever way data are asked for, granted or refused, a line is in the log before the answer is."""
-    async with lab(tmp_path, datasets=[dataset("gone", file="large.bin")]) as node:
-        duty = [{"action": f"{ANODE}log"}]
-        data = await pull(node, "record", [{**use(("odrl:count", "lteq", "3"))[0], "duty": duty}])
+    async with lab(tmp_path) as node:
+        duty, said = [{"action": f"{ANODE}log"}], {"Usage-Purpose": "urn:x:p"}
+        data = await pull(node, "record", [{**use(("odrl:purpose", "eq", "urn:x:p"))[0], "duty": duty}])
         for method, headers, answered in (
-            ("GET", {}, 200),
-            ("HEAD", {}, 200),
-            ("GET", {"Range": "bytes=1-"}, 206),
-            ("GET", {"If-None-Match": "*"}, 304),
+            ("GET", said, 200),
+            ("HEAD", said, 200),
+            ("GET", {**said, "Range": "bytes=1-"}, 206),
+            ("GET", {**said, "If-None-Match": "*"}, 304),
             ("GET", {}, 403),
         ):
             before = len(node.node.audit.tail(100))
