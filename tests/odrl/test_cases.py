@@ -39,9 +39,10 @@ def test_each_fact_counts():
         f"{{{open_}, after: 12 hours, expect: allowed}}",
         f"{{{open_}, after: 2 days, expect: refused, because: was not done in time}}",
         f"{{{fine}, after: 2 days, expect: allowed}}",
-        "{holds: X, expect: seen}",
-        "{holds: {X: {level: gold}}, who: did:web:p.example, expect: seen}",
-        "{expect: unseen}",
+        "{holds: X, groups: g, expect: seen}",
+        "{holds: {X: {level: gold}}, groups: g, who: did:web:p.example, expect: seen}",
+        "{groups: g, expect: unseen}",
+        "{holds: X, expect: unseen}",
     )
     assert [result.says for result in results if result.says] == []
     assert [result.outcome for result in results].count("refused") == 10
@@ -52,7 +53,7 @@ def test_a_case_that_does_not_come_out_says_what_did():
     first, second, third = run(
         "{purpose: repair, groups: g, after: 91 days, duties: {inform: fulfilled}, expect: allowed}",
         "{groups: g, expect: refused, because: no such reason}",
-        "{holds: X, expect: unseen}",
+        "{holds: X, groups: g, expect: unseen}",
     )
     assert first.says.startswith("expected allowed, is refused: The permission ended on 1 April 2026")
     assert second.says.startswith(
@@ -66,7 +67,7 @@ def test_a_case_that_does_not_come_out_says_what_did():
     [
         ("7", "must map words such as `who` and `expect` to values"),
         ("{expect: maybe}", 'unknown outcome "maybe"'),
-        ("{}", 'unknown outcome "None"'),
+        ("{}", "`expect` must say what comes of it: seen, unseen, allowed or refused"),
         ("{expect: refused}", "`because` must tell the reason of a refusal, and only of one"),
         ("{expect: allowed, because: x}", "`because` must tell the reason of a refusal, and only of one"),
         ("{expect: refused, because: 7}", "must be a part of the reason, of 4 characters or more, or its"),

@@ -97,8 +97,10 @@ def _case(reader: Reader, item: Any, where: Where, owed: set[str]) -> Case | Non
         return None
     reader.faults.only(item, WORDS, (*reader.where, *where), "word of a case")
     expect = item.get("expect")
-    if expect not in get_args(Outcome):
-        reader.unknown(expect, get_args(Outcome), (*where, "expect") if expect else where, "outcome")
+    if expect is None:
+        reader.wrong(where, "`expect` must say what comes of it: seen, unseen, allowed or refused")
+    elif expect not in get_args(Outcome):
+        reader.unknown(expect, get_args(Outcome), (*where, "expect"), "outcome")
     if (expect == "refused") != ("because" in item):
         reader.wrong(where, "`because` must tell the reason of a refusal, and only of one")
 
@@ -157,6 +159,11 @@ def _run(policy: "Authored", case: Case) -> Result:
     asked = dict.fromkeys(compiled.credentials, ())
     claims = facts.claims._replace(held={**asked, **facts.claims.held})
     decision = compiled.decide(facts._replace(claims=claims, duties={**DONE_HERE, **stated}))
+    if case.expect in ("seen", "unseen") and decision.permitted:
+        contract = compile_policy(policy.contract)
+        plain = Facts(facts.now, facts.participant, facts.now, phase="catalog", groups=facts.groups)
+        if not contract.possible(plain):  # what one like this can never agree to is not shown
+            decision = contract.decide(plain)
     if case.offered is not None and case.expect in ("allowed", "refused"):
         access = compile_policy(policy.access, "access")
         if not access.possible(case.offered):
