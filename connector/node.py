@@ -14,11 +14,10 @@ from typing import Any
 
 from connector.config import Config, Limits
 from connector.dcp.profiles import PROFILES, Deviation, Profile
-from connector.dcp.trust import ANY, Trust
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Subject
-from connector.errors import InvalidFile, LocalProtocolError, NotFound, Unavailable
-from connector.flows import ids, issuable, judge, older_proofs, transfer
+from connector.errors import LocalProtocolError, NotFound, Unavailable
+from connector.flows import configured, ids, issuable, judge, older_proofs, transfer
 from connector.flows.agreements import Agreements
 from connector.flows.answers import Answers
 from connector.flows.audit import Audit
@@ -130,7 +129,7 @@ class Node:
             own=lambda did: self.did_document() if did == self.participant and self.keys else None,
         )
         self.profile = parts.profile or PROFILES[config.credentials.profile]
-        self.trust = _trust(config)
+        self.trust = configured.trust(config)
         self.keys = None if parts.identity else OwnKeys(keystore.configured(config), self.clock.now)
         self.own = (
             None
@@ -155,7 +154,7 @@ class Node:
         self.presentations, self.wallet, self.issuer = self._claims(transport, new_id)
         self.membership = None if self.wallet is None else self._membership(self.wallet)
         policies = authoring.load(config.policies)
-        self.groups = _groups(config)
+        self.groups = configured.groups(config)
         self.catalog = Catalog(
             self.db, self.clock, self.participant, self.address, policies, self._claims_of, self._groups_of
         )
@@ -197,7 +196,7 @@ class Node:
         )
         own = config.negotiation
         limits = judge.Limits(own.counters, own.review, own.review_deadline)
-        self.requirements = Requirements(_requirements(config), self._groups_of)
+        self.requirements = Requirements(configured.requirements(config), self._groups_of)
         negotiation = Negotiation(
             self.participant,
             self.address,
@@ -275,10 +274,10 @@ class Node:
         InvalidFile if something is wrong with any of it; then what held before goes on to hold.
         """
         settings = self._reread()
-        trust = _trust(settings)
+        trust = configured.trust(settings)
         if self.keys is not None:
             self.keys.reload()
-        self.trust, self.groups = trust, _groups(settings)
+        self.trust, self.groups = trust, configured.groups(settings)
         if self.presentations is not None:
             self.presentations.forget()
         if self.membership is not None:
@@ -371,7 +370,7 @@ class Node:
 
     def _credentials(self, transport: Transport) -> tuple[Credentials, Verifier]:
         issuers = self.keys.issuers if self.keys else {}
-        resources = _resources(self.config)
+        resources = configured.resources(self.config)
 
         async def fetched(url: str, types: tuple[str, ...], max_bytes: int) -> bytes:
             for accept in types:
@@ -451,39 +450,3 @@ class Node:
 def _some(own: SelfIssued | None) -> SelfIssued:
     assert own is not None  # noqa: S101  # made just above when no identity was handed in
     return own
-
-
-def _resources(config: Config) -> dict[str, tuple[bytes, ...]]:
-    """What the settings say lies at addresses. Raises InvalidFile."""
-    try:
-        return {
-            url: tuple(path.read_bytes() for path in paths)
-            for url, paths in config.credentials.resources.items()
-        }
-    except OSError as trouble:
-        raise InvalidFile(f"{trouble.filename}: can't be read: {trouble.strerror}") from None
-
-
-def _requirements(config: Config) -> dict[str, authoring.Authored]:
-    """What the settings say that we need as consumer. Raises InvalidFile."""
-    found = authoring.load(config.negotiation.accept)
-    if wrong := [a for a in found.values() if a.review or a.data]:
-        raise InvalidFile(
-            *(f"{a.place}: {a.id}: what we need as consumer has no `review` and no `data`" for a in wrong)
-        )
-    return found
-
-
-def _groups(config: Config) -> dict[str, frozenset[str]]:
-    """The groups of each partner that is in one."""
-    partners = {partner for members in config.groups.values() for partner in members}
-    return {one: frozenset(name for name, found in config.groups.items() if one in found) for one in partners}
-
-
-def _trust(config: Config) -> Trust:
-    """Whom the settings say to believe."""
-    settings = config.credentials
-    issuers = {type_: tuple(dids) for type_, dids in settings.trusted.items()}
-    if settings.authority is not None:
-        issuers[ANY] = (settings.authority, *issuers.get(ANY, ()))
-    return Trust(issuers, frozenset(settings.require), frozenset(settings.present))

@@ -100,8 +100,12 @@ def read(rule: Rule) -> Duty:
     within: moments.Duration | None = None
     event, until = "agreement", math.inf
     recipients: tuple[str, ...] = ()
+    said: set[str] = set()
     for constraint in _flat(rule.constraint):
         left, how = iri(constraint.left_operand), constraint.operator
+        if left in said and left != vocabulary.DATE_TIME:
+            raise ValueError(f"it says {quoted(constraint.left_operand[:100])} twice")
+        said.add(left)
         if constraint.unread:
             raise ValueError(f"{quoted(constraint.unread[0][0][:100])} of ODRL is not evaluated by this node")
         if left in (vocabulary.DELAY_PERIOD, vocabulary.ELAPSED_TIME) and how in ("lt", "lteq", "eq"):

@@ -67,6 +67,8 @@ def test_a_duty_is_read_from_its_constraints():
         owed("delete", term("event", "eq", "the end of days")),
         owed("delete", {"or": [term("delayPeriod", "lteq", "P7D")]}),
         owed("delete", {"and": []}),
+        owed("delete", term("delayPeriod", "lteq", "P7D"), term("delayPeriod", "lteq", "P9D")),
+        owed("inform", term("recipient", "eq", "did:web:a"), term("recipient", "eq", "did:web:b")),
         owed("delete", term("delayPeriod", "lteq", "P7D") | {"unit": "x"}),
         owed("delete", inheritFrom="x"),
         owed("delete", assignee="did:web:another"),
