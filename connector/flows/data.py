@@ -115,9 +115,12 @@ class DataPlane:
             if decision.permitted:
                 source = self._sources.of(grant.dataset)
                 if (view := decision.view) is not None:
-                    about_it = (grant.dataset, source, grant.agreement, grant.participant)
-                    source = await self._views.of(*about_it, view)
-                    decision, facts = await self._decided(grant, use, asked)  # a source may be slow
+                    asked_of = (grant.dataset, source, grant.agreement, grant.participant, view)
+                    if (kept := self._views.kept(*asked_of)) is None:
+                        source = await self._views.of(*asked_of)
+                        decision, facts = await self._decided(grant, use, asked)  # a source may be slow
+                    else:
+                        source = kept
                     if decision.permitted and decision.view != view:
                         raise Unavailable("What may be seen has just changed; ask again.", retry_after=1)
             if decision.permitted and use and grant.counting and asked.reads and use.goes_on is None:

@@ -34,6 +34,14 @@ class Views:
         self._kept: OrderedDict[tuple[object, ...], Source] = OrderedDict()
         self._bytes = 0
 
+    def kept(
+        self, dataset: str, source: Source, agreement: str, participant: str, projection: Projection
+    ) -> Source | None:
+        """The view of an inline document, if it was made before: without waiting for anything."""
+        if source.body is None:
+            return None
+        return self._known(_mark(dataset, source.etag, agreement, participant, projection))
+
     async def of(
         self, dataset: str, source: Source, agreement: str, participant: str, projection: Projection
     ) -> Source:
@@ -46,11 +54,8 @@ class Views:
         if not media_type.endswith(("/json", "+json")):
             raise _refused(f"they are {media_type}, not JSON")
         version, read = await self._version(source)
-        pseudonyms = (agreement, participant) if projection.pseudonymise else ()
-        mark = (dataset, version, projection, *pseudonyms)
-        found = self._kept.get(mark)
-        if found is not None:
-            self._kept.move_to_end(mark)
+        mark = _mark(dataset, version, agreement, participant, projection)
+        if (found := self._known(mark)) is not None:
             return found
         octets = read()
         if len(octets) > self._most:
@@ -64,6 +69,12 @@ class Views:
         made = Source(source.media_type or "application/json", body, tag)
         self._keep(mark, made)
         return made
+
+    def _known(self, mark: tuple[object, ...]) -> Source | None:
+        found = self._kept.get(mark)
+        if found is not None:
+            self._kept.move_to_end(mark)
+        return found
 
     async def _version(self, source: Source) -> tuple[object, Callable[[], bytes]]:
         """What tells one version of a source from the next, and how to read it."""
@@ -118,6 +129,13 @@ class Views:
         while self._bytes > _KEPT_BYTES and len(self._kept) > 1:
             _, gone = self._kept.popitem(last=False)
             self._bytes -= len(gone.body or b"")
+
+
+def _mark(
+    dataset: str, version: object, agreement: str, participant: str, projection: Projection
+) -> tuple[object, ...]:
+    """What two views have in common that are the same. Pseudonyms are an agreement's own."""
+    return dataset, version, projection, *((agreement, participant) if projection.pseudonymise else ())
 
 
 def _made(octets: bytes, projection: Projection, key: bytes) -> bytes:

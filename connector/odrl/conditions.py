@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from connector.odrl.facts import Facts
@@ -74,6 +75,7 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+@lru_cache(maxsize=1024)  # a refusal says the same participants and types again
 def quoted(text: str, *, always: bool = False) -> str:
     """A policy's value as it stands in a sentence: in quotation marks unless it is plainly one word.
 
