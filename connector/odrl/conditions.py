@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from connector.odrl.facts import Facts
-from connector.odrl.policy import Operator, Value, text_of
+from connector.odrl.policy import Operator, Value, text_of, texts_of
 from connector.odrl.truth import LATER, Holds, Timeline, Truth
 from connector.odrl.vocabulary import Enforcement
 
@@ -105,7 +105,7 @@ def one(value: Value) -> str:
 
 def texts(operator: Operator, value: Value, what: str) -> tuple[str, ...]:
     """The texts of a right operand, sorted; ValueError if it is none, or not one where one is compared."""
-    found = tuple(sorted(set(_flat(value))))
+    found = tuple(sorted(set(texts_of(value))))
     if not found or "" in found:
         raise ValueError(f"must name {what}")
     if operator in ("eq", "neq", "isA") and len(found) != 1:
@@ -122,7 +122,3 @@ def promise(says: str) -> Condition:
         seen=lambda _: "agreed",
         refusal=lambda _, __: f"Nothing here can check what was agreed: {says}.",
     )
-
-
-def _flat(value: Value) -> list[str]:
-    return [text for item in value for text in _flat(item)] if isinstance(value, tuple) else [text_of(value)]

@@ -6,12 +6,12 @@ from typing import Literal, TypeAlias, TypeVar
 
 from connector.odrl import moments
 from connector.odrl.authoring import Authored
-from connector.odrl.authoring.words import listed as values_of
 from connector.odrl.canonical import canonical
 from connector.odrl.conditions import quoted
 from connector.odrl.explain import Wording, audience, flat, listed
 from connector.odrl.model import Constraint, LogicalConstraint, Policy, Rule
 from connector.odrl.phrases import phrase
+from connector.odrl.policy import texts_of
 from connector.odrl.vocabulary import DATE_TIME, PARTICIPANT, action_name, iri
 
 Effect: TypeAlias = Literal["gains", "loses", "changes"]
@@ -139,7 +139,7 @@ def _changed(old: _Part, new: _Part, done: str, was: Wording, now: Wording) -> I
     if isinstance(old, LogicalConstraint) or isinstance(new, LogicalConstraint):
         yield "changes", _USER, said
     elif old.operator == new.operator == "isAnyOf":
-        names = [set(values_of(c.right_operand)) for c in (old, new)]
+        names = [set(texts_of(c.right_operand)) for c in (old, new)]
         named = iri(new.left_operand) == PARTICIPANT
         for name in map(quoted, sorted(names[1] - names[0])):
             yield "gains", name if named else _USER, done if named else f"{done}: also with {name}"
@@ -160,7 +160,7 @@ def _changed(old: _Part, new: _Part, done: str, was: Wording, now: Wording) -> I
 
 def _size(constraint: Constraint) -> float | None:
     """What a constraint compares with as a number, if it compares by order."""
-    text = values_of(constraint.right_operand)[0]
+    text = texts_of(constraint.right_operand)[0]
     if constraint.operator not in (*_UPPER, *_LOWER):
         return None
     try:

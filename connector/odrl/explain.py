@@ -9,11 +9,12 @@ from contextlib import suppress
 from connector.odrl.compile import Reason, compile_policy
 from connector.odrl.conditions import quoted
 from connector.odrl.duties import EVENTS, TOLD
-from connector.odrl.model import Constraint, LogicalConstraint, Policy, Rule, Value, short, text_of
+from connector.odrl.model import Constraint, LogicalConstraint, Policy, Rule, short
 from connector.odrl.moments import duration, instant
 from connector.odrl.moments import text as moment
 from connector.odrl.operands import OPERANDS, PARTICIPANT, Operand
 from connector.odrl.phrases import phrase
+from connector.odrl.policy import texts_of
 from connector.odrl.rules import about
 from connector.odrl.vocabulary import (
     ACTIONS,
@@ -39,14 +40,14 @@ _CONFLICTS = {
 _Part = Constraint | LogicalConstraint
 
 
-def explain(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> str:
+def explain(policy: Policy) -> str:
     """The policy in plain English; what this node can't evaluate is said to be refused.
 
     >>> from connector.odrl.model import parse
     >>> explain(parse({"@type": "Set", "permission": [{"action": "use"}]}))
     'The data may be used.'
     """
-    return Wording(policy, known).policy()
+    return Wording(policy, OPERANDS).policy()
 
 
 def audience(access: Policy) -> str:
@@ -58,7 +59,7 @@ def audience(access: Policy) -> str:
         return f"only {together(says)}" if parts else "to everyone"
     ((part,), (said,)) = parts, says
     if isinstance(part, Constraint) and part.left_operand == PARTICIPANT and " anyone but " not in said:
-        said = f"to {listed(map(quoted, _texts(part.right_operand)), 'and')}"
+        said = f"to {listed(map(quoted, texts_of(part.right_operand)), 'and')}"
     if said.startswith("to anyone but "):
         return said
     return f"{said} only" if said.startswith("to ") else f"only {said}"
@@ -130,7 +131,7 @@ class Wording:
                 says = operand.condition(constraint.operator, constraint.right_operand).says
         if says and path not in self.refused:
             return f"{self._by} {says.removeprefix('by ')}" if says.startswith("by ") else says
-        left, values = quoted(short(constraint.left_operand)), map(quoted, _texts(constraint.right_operand))
+        left, values = quoted(short(constraint.left_operand)), map(quoted, texts_of(constraint.right_operand))
         says = says or f"if {left} {constraint.operator} {listed(values, 'or')}"
         return f"{says} (refused: this node can't evaluate it)"
 
@@ -186,15 +187,16 @@ class Wording:
     def _duty(self, duty: Rule, path: str) -> str:
         name = action_name(duty.action)
         does = "provide the data" if name == "use" else phrase(duty.action).do
-        within = after = ""
+        before, _, behind = does.partition("{}")
+        within = after = what = whom = ""
         rest: list[str] = []
         for constraint, here in placed(duty.constraint, f"{path}.constraint"):
-            values = _texts(constraint.right_operand) if isinstance(constraint, Constraint) else []
+            values = texts_of(constraint.right_operand) if isinstance(constraint, Constraint) else []
             left = iri(constraint.left_operand) if isinstance(constraint, Constraint) else ""
             most = isinstance(constraint, Constraint) and constraint.operator in ("lt", "lteq", "eq")
             said, names = (*values, "")[0], listed(map(quoted, values), "and")
             if left in (ATTRIBUTE, GROUP_SIZE):
-                does = does.replace("{}", names)
+                what = names
             elif left in (DELAY_PERIOD, ELAPSED_TIME) and most and name != "use":
                 within = f"within {_span(said)}"
             elif left == DATE_TIME and most and name != "use":
@@ -202,15 +204,18 @@ class Wording:
             elif left == EVENT:
                 after = EVENTS.get(said.removeprefix(ANODE).removeprefix("anode:"), quoted(said))
             elif left == RECIPIENT:
-                does = f"{TOLD[name]} {names}" if name in TOLD else f"{does} with {names} as recipient"
+                whom = names
             else:
                 rest.append(self.constraint(constraint, here))
+        does = f"{before}{what}{behind}".rstrip()
+        if whom:
+            does = f"{TOLD[name]} {whom}" if name in TOLD else f"{does} with {whom} as recipient"
         if within:
             after = "it" if after and does.endswith(after) else after or EVENTS["agreement"]
             within = f"{within} of {after}"
         elif after and not does.endswith(after):
             within = f"at {after}"
-        said = " ".join(filter(None, (does.replace("{}", ""), within, together(rest))))
+        said = " ".join(filter(None, (does, within, together(rest))))
         if path in self.refused:
             said += " (refused: can't be tracked)"
         if more := [self._duty(d, f"{path}.consequence[{n}]") for n, d in enumerate(duty.consequence)]:
@@ -246,10 +251,6 @@ def _moment(text: str) -> str:
         return moment(instant(text))
     except ValueError:
         return quoted(text)
-
-
-def _texts(value: Value) -> list[str]:
-    return [text for item in value for text in _texts(item)] if isinstance(value, tuple) else [text_of(value)]
 
 
 def together(parts: Iterable[str]) -> str:

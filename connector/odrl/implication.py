@@ -23,8 +23,7 @@ from connector.odrl.policy import (
     Operator,
     Policy,
     Rule,
-    Value,
-    text_of,
+    texts_of,
 )
 from connector.odrl.truth import Timeline
 from connector.odrl.vocabulary import (
@@ -218,7 +217,7 @@ def _listed(given: Constraint, wanted: Constraint) -> bool:
     known = _SETS.get(left, ())
     if left != iri(wanted.left_operand) or given.operator not in known or wanted.operator not in known:
         return False
-    mine, theirs = _texts(given.right_operand), _texts(wanted.right_operand)
+    mine, theirs = frozenset(texts_of(given.right_operand)), frozenset(texts_of(wanted.right_operand))
     if not mine or not theirs:
         return False
     kind, other = _kind(given), _kind(wanted)
@@ -235,12 +234,6 @@ def _kind(constraint: Constraint) -> str:
     if constraint.operator in _NONE:
         return "none"
     return "all" if constraint.operator == "isAllOf" else "any"
-
-
-def _texts(value: Value) -> frozenset[str]:
-    if isinstance(value, tuple):
-        return frozenset().union(*map(_texts, value))
-    return frozenset((text_of(value),))
 
 
 def ground(constraint: _Any, agreed_at: float) -> _Any:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from connector.odrl.compile import compile_policy
 from connector.odrl.explain import Wording, together
 from connector.odrl.model import Policy, Rule
-from connector.odrl.operands import OPERANDS, Operand
+from connector.odrl.operands import OPERANDS
 from connector.odrl.phrases import phrase
 from connector.odrl.vocabulary import ACTIONS, Enforcement, action_name, includes
 
@@ -36,16 +36,15 @@ class Row:
     path: str
 
 
-def matrix(policy: Policy, known: Mapping[str, Operand] = OPERANDS) -> list[Row]:
+def matrix(policy: Policy) -> list[Row]:
     """A row for each condition, prohibition and duty, in the policy's order."""
-    words = Wording(policy, known)
+    words = Wording(policy, OPERANDS)
     action = action_name(policy.permission[0].action) if policy.permission else "use"
-    terms = {term.path: term.enforcement for term in compile_policy(policy, action, known).terms}
-    found: list[Row] = []
+    terms = {term.path: term.enforcement for term in compile_policy(policy, action).terms}
+    found: dict[tuple[str, str], Row] = {}
     for row in _rows(policy, words, terms):
-        if all((row.says, row.how) != (other.says, other.how) for other in found):
-            found.append(row)
-    return found
+        found.setdefault((row.says, row.how), row)
+    return [*found.values()]
 
 
 def _rows(policy: Policy, words: Wording, terms: _Terms) -> Iterator[Row]:

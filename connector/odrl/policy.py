@@ -121,6 +121,13 @@ def agreement(
     return replace(named, assigner=assigner, assignee=assignee, timestamp=timestamp)
 
 
+def texts_of(value: "Value") -> list[str]:
+    """The texts of a right operand, one or many."""
+    return (
+        [text for item in value for text in texts_of(item)] if isinstance(value, tuple) else [text_of(value)]
+    )
+
+
 def text_of(value: str | Literally | Reference) -> str:
     """The text that a right operand is compared by, whatever its notation: 90, "90" and a typed 90 agree."""
     if isinstance(value, Literally):

@@ -12,8 +12,9 @@ from typing import Any
 
 from connector.odrl.authoring.faults import either, nearest
 from connector.odrl.authoring.reading import Condition, Reader
-from connector.odrl.authoring.words import Unwritable, Word, listed, number, span, texts
+from connector.odrl.authoring.words import Unwritable, Word, number, span, texts
 from connector.odrl.model import Constraint, LogicalConstraint, Operator, Policy, Rule
+from connector.odrl.policy import texts_of
 from connector.odrl.vocabulary import CX, iri
 
 _BPNL = re.compile(r"BPNL[0-9A-Z]{12}")
@@ -70,7 +71,7 @@ def _reader(left: str, operator: Operator, fits: Any) -> Any:
     def read(constraint: Constraint) -> Any:
         if iri(constraint.left_operand) != CX + left or constraint.operator != operator or constraint.unread:
             return None
-        found = listed(constraint.right_operand)
+        found = texts_of(constraint.right_operand)
         if not found or (operator == "eq" and len(found) > 1) or not fits(found):
             return None
         return found[0] if len(found) == 1 else found
@@ -257,7 +258,7 @@ def restrictions(constraint: Constraint) -> list[str] | None:
     if iri(constraint.left_operand) != CX + "UsageRestriction" or constraint.operator != "isAllOf":
         return None
     words = {constant: word for word, constant in RESTRICTIONS.items()}
-    found = [words.get(text, "") for text in listed(constraint.right_operand)]
+    found = [words.get(text, "") for text in texts_of(constraint.right_operand)]
     return found if found and all(found) and not constraint.unread else None
 
 
@@ -331,7 +332,7 @@ def _constants_known(reader: Reader, conditions: Sequence[Condition]) -> None:
     for part in conditions:
         if not isinstance(part, Constraint) or part.left_operand not in _FREE:
             continue
-        texts = listed(part.right_operand)
+        texts = texts_of(part.right_operand)
         for n, text in enumerate(texts):
             if text.lower().startswith("cx.") and text not in _FREE[part.left_operand]:
                 where = (*reader.places[id(part)], *([n] if len(texts) > 1 else []))

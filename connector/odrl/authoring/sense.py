@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from connector.odrl import truth
-from connector.odrl.authoring.words import listed
 from connector.odrl.catenax import plainly
 from connector.odrl.compile import compile_policy
 from connector.odrl.duties import PROJECT, PSEUDONYMIZE
 from connector.odrl.explain import flat
 from connector.odrl.model import Constraint, LogicalConstraint, Part, Policy, Rule
+from connector.odrl.policy import texts_of
 from connector.odrl.rules import Node, walk
 from connector.odrl.truth import Timeline
 from connector.odrl.vocabulary import (
@@ -41,7 +41,7 @@ def nonsense(policy: Policy, action: str) -> Iterator[tuple[object, str]]:
         yield from _both(rule)
     for part in _constraints(policy):
         if iri(part.left_operand) in (PARTICIPANT, RECIPIENT):
-            for name in listed(part.right_operand):
+            for name in texts_of(part.right_operand):
                 if not _DID.fullmatch(name):
                     what = "is no participant's id: it must be a DID, such as did:web:partner.example"
                     yield part, f'"{name[:100]}" {what}'
@@ -106,7 +106,7 @@ def _apart(rule: Rule) -> Iterator[tuple[object, str]]:
         name = _ONE_OF.get(iri(part.left_operand)) if isinstance(part, Constraint) else None
         if name is None or part.operator not in ("eq", "isAnyOf"):
             continue
-        found = frozenset(map(plainly if name == "purpose" else str, listed(part.right_operand)))
+        found = frozenset(map(plainly if name == "purpose" else str, texts_of(part.right_operand)))
         left[name] = left.get(name, found) & found
         if not left[name]:
             yield part, f"no {name} meets this and the `{name}` before: put all that may be into one list"
@@ -119,7 +119,7 @@ def _both(rule: Rule) -> Iterator[tuple[object, str]]:
         name = action_name(duty.action)
         for part in flat(duty.constraint) if name in (PROJECT, PSEUDONYMIZE) else ():
             if isinstance(part, Constraint) and iri(part.left_operand) == ATTRIBUTE:
-                for text in listed(part.right_operand):
+                for text in texts_of(part.right_operand):
                     if gone.setdefault(text.casefold(), name) != name:
                         yield duty, f'"{text}" is both dropped and pseudonymised: take it out of one of them'
 

@@ -18,10 +18,10 @@ from connector.odrl.model import (
     Operator,
     Policy,
     Rule,
-    Value,
     text_of,
     to_document,
 )
+from connector.odrl.policy import texts_of
 from connector.odrl.vocabulary import (
     CLAIM,
     COUNT,
@@ -185,7 +185,7 @@ def list_word(
         return Constraint(compact(left), operator, texts(value, what, pattern))
 
     def read(constraint: Constraint) -> list[str] | str | None:
-        found = listed(constraint.right_operand)
+        found = texts_of(constraint.right_operand)
         if not _is(constraint, left, operator) or not found:
             return None
         if not all(pattern.fullmatch(text) for text in found):
@@ -216,7 +216,7 @@ def choice_word(left: str, operator: Operator, *values: str) -> Word:
         return Constraint(compact(left), operator, value)
 
     def read(constraint: Constraint) -> str | None:
-        found = listed(constraint.right_operand)
+        found = texts_of(constraint.right_operand)
         fits = _is(constraint, left, operator) and len(found) == 1 and found[0] in values
         return found[0] if fits else None
 
@@ -225,11 +225,6 @@ def choice_word(left: str, operator: Operator, *values: str) -> Word:
 
 def _is(constraint: Constraint, left: str, operator: Operator) -> bool:
     return iri(constraint.left_operand) == left and constraint.operator == operator and not constraint.unread
-
-
-def listed(value: Value) -> list[str]:
-    """The texts of a right operand, one or many."""
-    return [text for item in value for text in listed(item)] if isinstance(value, tuple) else [text_of(value)]
 
 
 def rule_in_odrl(rule: Rule) -> dict[str, Any]:
