@@ -65,6 +65,7 @@ from connector.odrl.operands import NO_CLAIMS, Claims
 from connector.peers.client import Client, Transport
 from connector.peers.did_web import DidResolver
 from connector.peers.egress import Egress
+from connector.store import access
 from connector.store import processes as rows
 from connector.store.database import Database
 from connector.vc import did as did_web
@@ -442,9 +443,12 @@ class Node:
         if process is not None and reasons:
             move = ended(process, reasons, self.clock.now())
         try:
+            # Tokens first: a start that waits for its acknowledgement can't be taken back by a message.
+            await self.db.write(lambda tx: access.revoke(tx, pid))
+            self.data.cut(pid)
             return await self.exchange.send(Subject.TRANSFER, pid, move)
         except (LocalProtocolError, NotFound, Unavailable):
-            return None  # it is ending already, or the node is
+            return None  # it is ending already, or is looked at once it has started; or the node ends
 
 
 def _some(own: SelfIssued | None) -> SelfIssued:

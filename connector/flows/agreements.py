@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from connector.dsp.process import Process
 from connector.dsp.terms import Role
 from connector.errors import LocalProtocolError, NotFound, RemoteProtocolError
-from connector.flows import derived
+from connector.flows import derived, retirement
 from connector.flows.clock import Clock
 from connector.flows.duties import Duties, settled, standing
 from connector.flows.events import Event, Events, remark
@@ -142,6 +142,8 @@ class Agreements:
                 # Retired between the look and this write: then its transfers are still to be ended.
                 courses.save(tx, course._replace(next_moment=None if stale.state == course.state else now))
                 continue
+            if course.next_moment != stale.next_moment:  # what it depends on has changed since the look
+                continue
             policy = self._policies.of(agreement)
             turn, ends = _moments(policy, agreement, now)
             told += self._owed.begin(tx, agreement, policy, now)
@@ -159,10 +161,10 @@ class Agreements:
     # -- retirement
 
     async def retire(self, agreement_id: str, reason: str) -> Course:
-        """End an agreement before its time. Again, it changes nothing.
+        """End an agreement before its time.
 
         :raises NotFound: there is no such agreement.
-        :raises LocalProtocolError: it is not in force (yet).
+        :raises LocalProtocolError: it is not in force (yet), or retired already.
         """
         found = rows.agreements_with_id(self._db.read, agreement_id)
         if not found:
@@ -176,7 +178,8 @@ class Agreements:
             raise LocalProtocolError(f"The agreement {agreement_id} is not in force: end its negotiation.")
         agreement, course = started[0]
         if course.state == "retired":
-            return course
+            stays = "It stays so: the reason that was given now is not kept."
+            raise LocalProtocolError(retirement.sentence(course), stays)
         statement = await self._statements.made(agreement, "retirement", note=reason)
 
         def step(tx: Transaction) -> list[Event | None]:

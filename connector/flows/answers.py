@@ -41,7 +41,7 @@ class Answers:
 
     def _of_request(self, line: Mapping[str, Any]) -> dict[str, Any]:
         decision: dict[str, Any] = {
-            "at": _epoch(line["at"]),
+            "at": moments.instant(line["at"]),
             "phase": "request",
             "permitted": line["permitted"],
         }
@@ -55,7 +55,7 @@ class Answers:
             ]
         agreement = rows.agreement(self._db.read, Role.PROVIDER, line["agreement"], line["participant"])
         if agreement is not None and "agreed" in line:
-            facts = facts_of(line, _epoch(line["at"]), line["participant"])
+            facts = facts_of(line, moments.instant(line["at"]), line["participant"])
             facts = facts._replace(target=line["dataset"], collections=frozenset())
             tree = why(self._policies.of(agreement), facts)
             if tree.truth is line["permitted"]:  # else it depended on what is not kept, and would mislead
@@ -90,7 +90,3 @@ def _of_process(process: Process) -> dict[str, Any]:
     if awaits_review(process):
         found["waits_until"] = details["review_until"]
     return found
-
-
-def _epoch(text: str) -> float:
-    return moments.instant(text)

@@ -4,6 +4,7 @@ from connector.config import Config
 from connector.dcp.trust import ANY, Trust
 from connector.errors import InvalidFile
 from connector.odrl import authoring
+from connector.odrl.compile import compile_policy
 
 
 def resources(config: Config) -> dict[str, tuple[bytes, ...]]:
@@ -24,6 +25,12 @@ def requirements(config: Config) -> dict[str, authoring.Authored]:
         raise InvalidFile(
             *(f"{a.place}: {a.id}: what we need as consumer has no `review` and no `data`" for a in wrong)
         )
+    for one in found.values():
+        if types := compile_policy(one.access, "access").credentials:
+            raise InvalidFile(
+                f"{one.place}: {one.id}: offer: providers are not asked for credentials, such as "
+                f"{min(types)}: name partners or groups"
+            )
     return found
 
 

@@ -108,9 +108,10 @@ class Peers:
         :raises NotFound: no such dataset, or no offer of it.
         """
         listed = (await self.dataset(peer, dataset_id)).get("hasPolicy")
-        found = [o for o in (listed if isinstance(listed, list) else [listed]) if isinstance(o, dict)]
+        every = listed if isinstance(listed, list) else [listed]
+        found = [o for o in every if isinstance(o, dict) and isinstance(o.get("@id"), str)]
         if not found:
-            raise NotFound(f"{peer.participant} makes no offer for {dataset_id}.")
+            raise NotFound(f"{peer.participant} makes no offer for {dataset_id} that has an @id.")
         return [{**one, "@type": "Offer", "target": dataset_id} for one in found]
 
     async def offer(self, peer: Peer, dataset_id: str, offer_id: str) -> dict[str, Any]:

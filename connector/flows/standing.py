@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from connector.dsp.terms import Role
+from connector.flows import derived
 from connector.flows.clock import Clock
 from connector.flows.duties import standing
 from connector.flows.negotiate import read
@@ -18,6 +19,8 @@ def refusal(
 ) -> str | None:
     """Why its policy allows nothing now, whatever else is proved: uses that ran out, a duty not done in time,
     its end. None if something may be allowed. Only a provider counts uses and knows the groups."""
+    if (passed := derived.over(db.read, agreement.dataset, clock.now())) and agreement.role is Role.PROVIDER:
+        return passed.text
     policy = compiled_for(read(agreement.document, "Agreement")[0])
     provides = agreement.role is Role.PROVIDER
     consumer = agreement.participant if provides else str(agreement.document["assignee"])

@@ -10,7 +10,8 @@ from connector.dsp.messages import Message
 from connector.dsp.process import Process
 from connector.dsp.terms import HTTP_ENDPOINT, HTTP_PULL, Kind, Role, State, Subject
 from connector.errors import NotFound, RemoteProtocolError
-from connector.flows.decisions import entry, kept, refusal, with_told
+from connector.flows import derived
+from connector.flows.decisions import ended, entry, kept, refusal, with_told
 from connector.flows.exchange import Exchange, Move, Reaction
 from connector.odrl.compile import Compiled, compile_policy
 from connector.odrl.duties import DONE_HERE
@@ -202,6 +203,8 @@ def policy_reaction(
         agreement = rows.agreement(tx, process.role, process.details["agreement"], process.participant)
         if agreement is None:
             return Move(Kind.TERMINATE, "The agreement is no longer in force.")
+        if (over := derived.over(tx, agreement.dataset, now)) is not None:
+            return ended(process, (over,), now)
         proved = claims(agreement.participant)
         policy = policies.of(agreement)
         facts = Facts(

@@ -1,11 +1,11 @@
 """What a use of data is, and how uses are counted, for agreements whose policies depend on it.
 
-A use is one request that is answered with data, counted on disk before the first byte. The policy decides
-by the uses granted so far, in the very moment that counts one more, so that of two requests at once only one
-can be the last. What is not served after all is taken back. A HEAD is no use. Nor is going on with a download
-that broke off: a range request of the same transfer, for the same version (`If-Range`), from a later byte
-than the one before began with, while that one did not come to its end. Which ones broke off is kept in memory
-only: after a restart going on counts anew.
+A use is one request that is answered, be it that nothing is new, and is counted on disk before. The policy
+decides by the uses granted so far, in the very moment that counts one more, so that of two requests at once
+only one can be the last. What is not served after all is taken back. A HEAD is no use. Nor is going on with a
+download that broke off: a range request of the same transfer, for the same version (`If-Range`), from a later
+byte than the one before began with, while that one did not come to its end. Which ones broke off is kept in
+memory only: after a restart going on counts anew.
 
 Where no limit in the policy is near, `AHEAD` uses are counted on disk at once, which makes a use cheap. A
 node that stops puts the true number there; after a crash those count as used: at most a hundredth of the way

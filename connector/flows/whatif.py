@@ -23,7 +23,7 @@ from connector.odrl.facts import Facts, Phase
 from connector.odrl.rules import walk
 from connector.odrl.vocabulary import CLAIM, CREDENTIAL, CX, SECURITY_PROFILE, SPATIAL
 from connector.store import processes as rows
-from connector.store.database import Database
+from connector.store.database import Database, Transaction
 
 _MOST_LINES = 200_000
 _MOST_PROCESSES = 50_000
@@ -77,16 +77,26 @@ class WhatIf:
 
     async def replay(self, policies: Mapping[str, Authored], since: float) -> Replay:
         """Decide again what these policies, by their ids, have decided since then (epoch seconds)."""
-        lines = await asyncio.to_thread(self._audit.since, iso(since), _MOST_LINES)
-        names: dict[tuple[str, str], str | None] = {}
+        return await asyncio.to_thread(self._replay, policies, since)
+
+    def _replay(self, policies: Mapping[str, Authored], since: float) -> Replay:
+        lines = self._audit.since(iso(since), _MOST_LINES)
         found = Replay()
-        past = [*self._processes(since, names, found), *self._requests(lines, names, found)]
-        await asyncio.to_thread(_decide, past, policies, found)
+        with self._db.aside() as connection:
+            source = _Source(connection, found)
+            _decide([*source.processes(since), *source.requests(lines)], policies, found)
         return found
 
-    def _processes(
-        self, since: float, names: dict[tuple[str, str], str | None], found: Replay
-    ) -> Iterator[Past]:
+
+class _Source:
+    """The past as it was kept. What it passes over is counted in `found`."""
+
+    def __init__(self, connection: Transaction, found: Replay) -> None:
+        self._read, self._found = connection, found
+        self._names: dict[tuple[str, str], str | None] = {}
+
+    def processes(self, since: float) -> Iterator[Past]:
+        """Decisions about negotiations and transfers."""
         for subject in Subject:
             for process in self._changed(subject, since):
                 for entry in process.details.get("decisions", ()):
@@ -94,12 +104,12 @@ class WhatIf:
                         continue
                     agreement = process.details.get("agreement")
                     name = entry.get("policy") or (
-                        self._policy(agreement, process.participant, names) if agreement else None
+                        self._policy(agreement, process.participant) if agreement else None
                     )
                     if process.role is not Role.PROVIDER or entry["at"] < since:
                         continue
                     if name is None:
-                        found.skipped += 1
+                        self._found.skipped += 1
                         continue
                     facts = facts_of(entry["facts"], entry["at"], process.participant)
                     phase: Phase = "negotiation" if subject is Subject.NEGOTIATION else "transfer"
@@ -118,21 +128,20 @@ class WhatIf:
     def _changed(self, subject: Subject, since: float) -> Iterator[Process]:
         before: int | None = None
         for _ in range(_MOST_PROCESSES // _PAGE):
-            page = rows.page(self._db.read, subject, before, _PAGE)
+            page = rows.page(self._read, subject, before, _PAGE)
             yield from (process for _, _, changed, process in page if changed >= since)
             if len(page) < _PAGE:
                 return
             before = page[-1][0]
 
-    def _requests(
-        self, lines: list[dict[str, Any]], names: dict[tuple[str, str], str | None], found: Replay
-    ) -> Iterator[Past]:
+    def requests(self, lines: list[dict[str, Any]]) -> Iterator[Past]:
+        """Decisions about requests for data."""
         for line in lines:
             if not line["permitted"] and "codes" not in line:  # no policy said so: the data were gone, say
                 continue
-            name = self._policy(line["agreement"], line["participant"], names)
+            name = self._policy(line["agreement"], line["participant"])
             if name is None or "agreed" not in line or "request" not in line:
-                found.skipped += 1
+                self._found.skipped += 1
                 continue
             facts = facts_of(line, moments.instant(line["at"]), line["participant"])
             yield Past(
@@ -145,14 +154,13 @@ class WhatIf:
                 facts._replace(target=line["dataset"], collections=frozenset()),
             )
 
-    def _policy(
-        self, agreement_id: str, participant: str, names: dict[tuple[str, str], str | None]
-    ) -> str | None:
+    def _policy(self, agreement_id: str, participant: str) -> str | None:
         """The id of the policy that an agreement was made under, if it was under one."""
+        names = self._names
         key = agreement_id, participant
         if key not in names:
-            agreement = rows.agreement(self._db.read, Role.PROVIDER, agreement_id, participant)
-            made = None if agreement is None else rows.process(self._db.read, agreement.negotiation)
+            agreement = rows.agreement(self._read, Role.PROVIDER, agreement_id, participant)
+            made = None if agreement is None else rows.process(self._read, agreement.negotiation)
             names[key] = None if made is None else made.details.get("policy")
         return names[key]
 

@@ -7,14 +7,16 @@ from connector.dsp.terms import Role
 
 State = Literal["running", "ended", "retired"]
 _COLUMNS = "role, agreement, participant, state, next_moment, ends, ended, retired_by, reason"
+_AGAIN = "next_moment = min(coalesce(next_moment, 0), 0) - 1"
 _KEY = "role = ? AND agreement = ? AND participant = ?"
 
 
 class Course(NamedTuple):
     """How far an agreement has come. Times are epoch seconds.
 
-    `next_moment` is when its terms turn next, 0 if that is to be worked out; `ends` is when they allow
-    nothing any more, `ended` when that was noticed, or when `retired_by` ended it with a `reason`.
+    `next_moment` is when its terms turn next, 0 or less if that is to be worked out (less with each reason);
+    `ends` is when they allow nothing any more, `ended` when that was noticed, or when `retired_by` ended it
+    with a `reason`.
     """
 
     role: Role
@@ -65,18 +67,19 @@ def save(tx: sqlite3.Connection, value: Course) -> None:
 
 def look_again(tx: sqlite3.Connection, role: Role, agreement: str, participant: str) -> None:
     """Something that the terms depend on has changed."""
-    query = f"UPDATE courses SET next_moment = 0 WHERE {_KEY} AND state = 'running'"  # noqa: S608  # constants
+    query = f"UPDATE courses SET {_AGAIN} WHERE {_KEY} AND state = 'running'"  # noqa: S608  # constants
     tx.execute(query, (role, agreement, participant))
 
 
 def look_at_derived(tx: sqlite3.Connection, upstream: str) -> None:
     """An agreement of ours has ended: those about what was made from its data turn now."""
-    tx.execute(
-        "UPDATE courses SET next_moment = 0 WHERE role = 'PROVIDER' AND state = 'running' "
-        "AND (agreement, participant) IN (SELECT id, participant FROM agreements WHERE role = 'PROVIDER' "
-        "AND dataset IN (SELECT id FROM datasets WHERE json_extract(source, '$.derived_from') = ?))",
-        (upstream,),
-    )
+    derived = "SELECT id FROM datasets WHERE json_extract(source, '$.derived_from') = ?"
+    for dataset in tx.execute(derived, (upstream,)).fetchall():
+        query = (
+            f"UPDATE courses SET {_AGAIN} WHERE role = 'PROVIDER' AND state = 'running' AND (agreement, "  # noqa: S608  # constants
+            "participant) IN (SELECT id, participant FROM agreements WHERE role = 'PROVIDER' AND dataset = ?)"
+        )
+        tx.execute(query, dataset)
 
 
 def _course(row: tuple[str, ...]) -> Course:

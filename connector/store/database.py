@@ -68,6 +68,10 @@ class Database:
         self._gathered.append((step, done))
         return await done
 
+    def aside(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """A connection of one's own for reads that take long, in another thread. Raises Unavailable."""
+        return reading(Path(self._path))
+
     async def close(self) -> None:
         """Finish what was handed over, then close."""
         if not self._open:

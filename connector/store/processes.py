@@ -135,9 +135,8 @@ def awaiting_operator(
 
 def transfer_refused(connection: sqlite3.Connection, request: str) -> Process | None:
     """The transfer in which a provider refused this request of ours for data, by the name it has there."""
-    told = b'"request":%b' % orjson.dumps(request)
-    where = "subject = 'transfer' AND role = 'CONSUMER' AND instr(details, ?) LIMIT 1"
-    row = connection.execute(_SELECT + where, (told.decode(),)).fetchone()
+    where = "json_extract(details, '$.told[0].request') = ? AND role = 'CONSUMER' LIMIT 1"
+    row = connection.execute(_SELECT + where, (request,)).fetchone()
     return None if row is None else _process(row)
 
 

@@ -162,6 +162,11 @@ CREATE INDEX statements_next ON statements (next_moment) WHERE next_moment IS NO
 _NEWEST = """
 -- Lists begin with the newest agreement.
 CREATE INDEX agreements_newest ON agreements (agreed, id);
+CREATE INDEX agreements_dataset ON agreements (dataset) WHERE role = 'PROVIDER';
+
+-- A refused request for data is found by the name that its provider gave it.
+CREATE INDEX processes_told ON processes (json_extract(details, '$.told[0].request'))
+    WHERE json_extract(details, '$.told[0].request') IS NOT NULL;
 """
 
 STEPS = (_FIRST, _CREDENTIALS, _USES, _DERIVED, _DUTIES, _NEWEST)

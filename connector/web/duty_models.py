@@ -111,15 +111,15 @@ class AgreementDetail(Agreement):
 
     @classmethod
     def with_course(
-        cls, agreement: Agreement, course: Course | None, told: str | None, duties: list[Duty]
+        cls, agreement: Agreement, course: Course | None, told: str | None, terms: Terms, duties: list[Duty]
     ) -> "AgreementDetail":
         """The agreement with its course and its duties."""
         following, ends = (None, None) if course is None else (course.next_moment, course.ends)
         return cls(
             **agreement.model_dump(),
-            next_moment=None if not following else instant(following),
+            next_moment=None if following is None or following <= 0 else instant(following),
             ends=None if not ends else instant(ends),
             told=told,
-            terms=Terms.of(agreement.document, "Agreement"),
+            terms=terms,
             duties=duties,
         )

@@ -1,18 +1,20 @@
 """Management API: how agreements go on, and their duties. Rendering only: what may happen, flows decide."""
 
-from connector.errors import LocalProtocolError, NotFound
+import asyncio
+
+from connector.errors import NotFound
 from connector.node import Node
 from connector.store import courses, processes
 from connector.store import duties as rows
 from connector.web import duty_models as model
-from connector.web import retirement
 from connector.web.management_processes import agreement
 from connector.web.openapi import BadRequest, Call
+from connector.web.terms import Terms
 
 
 async def show_agreement(node: Node, call: Call) -> model.AgreementDetail:
     """An agreement with its ODRL document, its next moment, its duties, and how it ended."""
-    return _agreement(node, call.path["id"])
+    return await _agreement(node, call.path["id"])
 
 
 async def retire_agreement(node: Node, call: Call) -> model.AgreementDetail:
@@ -20,14 +22,8 @@ async def retire_agreement(node: Node, call: Call) -> model.AgreementDetail:
 
     Again, it is refused, with who has retired it, when and why: that stays.
     """
-    found = processes.agreements_with_id(node.db.read, call.path["id"])
-    started = (courses.find(node.db.read, one.role, one.id, one.participant) for one in found)
-    course = next(filter(None, started), None)
-    if course is not None and course.state == "retired":
-        stays = "It stays so: the reason that was given now is not kept."
-        raise LocalProtocolError(retirement.sentence(course), stays)
     await node.agreements.retire(call.path["id"], call.body.reason)
-    return _agreement(node, call.path["id"])
+    return await _agreement(node, call.path["id"])
 
 
 async def list_duties(node: Node, call: Call) -> model.DutyPage:
@@ -68,7 +64,7 @@ def _whole(node: Node, duty: rows.Duty) -> model.Duty:
     return model.Duty.of(duty, node.duties.told(duty), None if signed is None else signed.token)
 
 
-def _agreement(node: Node, agreement_id: str) -> model.AgreementDetail:
+async def _agreement(node: Node, agreement_id: str) -> model.AgreementDetail:
     found = processes.agreements_with_id(node.db.read, agreement_id)
     if not found:
         raise NotFound(f"There is no agreement {agreement_id} in this node.")
@@ -77,4 +73,5 @@ def _agreement(node: Node, agreement_id: str) -> model.AgreementDetail:
     owed = [_duty(node, duty) for duty in rows.of_agreement(node.db.read, *key)]
     course = courses.find(node.db.read, *key)
     told = node.agreements.told(stored) if course is not None and course.retired_by else None
-    return model.AgreementDetail.with_course(agreement(node, stored), course, told, owed)
+    terms = await asyncio.to_thread(Terms.of, stored.document, "Agreement")  # many take their time
+    return model.AgreementDetail.with_course(agreement(node, stored), course, told, terms, owed)

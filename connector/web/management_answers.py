@@ -120,13 +120,13 @@ async def what_if(node: Node, call: Call) -> WhatIfAnswer:
 async def approve(node: Node, call: Call) -> model.ProcessDetail:
     """Let a negotiation go on that waits for the operator's review."""
     await node.negotiations.approve(call.path["pid"])
-    return detail(node, Subject.NEGOTIATION, call.path["pid"])
+    return await detail(node, Subject.NEGOTIATION, call.path["pid"])
 
 
 async def reject(node: Node, call: Call) -> model.ProcessDetail:
     """End a negotiation that waits for the operator's review."""
     await node.negotiations.reject(call.path["pid"], call.body.reason)
-    return detail(node, Subject.NEGOTIATION, call.path["pid"])
+    return await detail(node, Subject.NEGOTIATION, call.path["pid"])
 
 
 ROUTES = [

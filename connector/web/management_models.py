@@ -6,12 +6,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from connector.dsp.process import Process
+from connector.flows import retirement
 from connector.flows.negotiate import waits_for
 from connector.flows.publish import Dataset
 from connector.store.courses import Course
 from connector.store.processes import Agreement as StoredAgreement
 from connector.store.processes import Outgoing, Step
-from connector.web import retirement
 from connector.web.openapi import Model
 from connector.web.terms import Terms
 

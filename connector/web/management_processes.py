@@ -1,17 +1,17 @@
 """Management API: negotiations, transfers, agreements. Rendering only: what may happen, flows decide."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
 from connector.dsp.process import Process
 from connector.dsp.terms import Kind, Role, Subject
 from connector.errors import NotFound, RemoteProtocolError
-from connector.flows import negotiate, standing
+from connector.flows import negotiate, retirement, standing
 from connector.node import Node
 from connector.store import courses
 from connector.store import processes as rows
 from connector.web import management_models as model
-from connector.web import retirement
 from connector.web.openapi import BadRequest, Call
 from connector.web.terms import Terms
 
@@ -23,7 +23,7 @@ async def list_negotiations(node: Node, call: Call) -> model.ProcessPage:
 
 async def show_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     """A negotiation with all that happened in it, what its terms say, and when our message is tried again."""
-    return detail(node, Subject.NEGOTIATION, call.path["pid"])
+    return await detail(node, Subject.NEGOTIATION, call.path["pid"])
 
 
 async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
@@ -43,7 +43,7 @@ async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
         offers = await node.peers.offers(peer, asked.dataset)
         offer = node.requirements.choose(peer.participant, offers, node.clock.now())
     process = await node.negotiations.request(peer.participant, peer.address, offer)
-    return detail(node, Subject.NEGOTIATION, process.pid)
+    return await detail(node, Subject.NEGOTIATION, process.pid)
 
 
 async def offer_negotiation(node: Node, call: Call) -> model.ProcessDetail:
@@ -52,7 +52,7 @@ async def offer_negotiation(node: Node, call: Call) -> model.ProcessDetail:
     peer = await node.peers.find(asked.peer)
     offer = node.catalog.offer(peer.participant, asked.dataset, asked.policy)
     process = await node.negotiations.offer(peer.participant, peer.address, offer)
-    return detail(node, Subject.NEGOTIATION, process.pid)
+    return await detail(node, Subject.NEGOTIATION, process.pid)
 
 
 def _check(terms: Mapping[str, Any] | None) -> None:
@@ -74,7 +74,7 @@ async def move_negotiation(node: Node, call: Call) -> model.ProcessDetail:
         raise BadRequest(f"terms: must be there for {asked.kind}, which counters with other terms.")
     _check(asked.terms)
     await node.negotiations.move(call.path["pid"], Kind(asked.kind), asked.reason, asked.terms)
-    return detail(node, Subject.NEGOTIATION, call.path["pid"])
+    return await detail(node, Subject.NEGOTIATION, call.path["pid"])
 
 
 async def list_transfers(node: Node, call: Call) -> model.ProcessPage:
@@ -84,7 +84,7 @@ async def list_transfers(node: Node, call: Call) -> model.ProcessPage:
 
 async def show_transfer(node: Node, call: Call) -> model.ProcessDetail:
     """A transfer with all that happened in it, and when our message is tried again."""
-    return detail(node, Subject.TRANSFER, call.path["pid"])
+    return await detail(node, Subject.TRANSFER, call.path["pid"])
 
 
 async def request_transfer(node: Node, call: Call) -> model.ProcessDetail:
@@ -95,7 +95,7 @@ async def request_transfer(node: Node, call: Call) -> model.ProcessDetail:
     except NotFound:
         _retired(node, asked.agreement)
         raise
-    return detail(node, Subject.TRANSFER, process.pid)
+    return await detail(node, Subject.TRANSFER, process.pid)
 
 
 def _retired(node: Node, agreement_id: str) -> None:
@@ -110,7 +110,7 @@ async def move_transfer(node: Node, call: Call) -> model.ProcessDetail:
     """Start (resume), suspend, complete or terminate."""
     asked: model.TransferMove = call.body
     await node.transfers.move(call.path["pid"], Kind(asked.kind), asked.reason)
-    return detail(node, Subject.TRANSFER, call.path["pid"])
+    return await detail(node, Subject.TRANSFER, call.path["pid"])
 
 
 async def show_data_address(node: Node, call: Call) -> model.DataAddress:
@@ -155,7 +155,7 @@ def _page(node: Node, subject: Subject, call: Call) -> model.ProcessPage:
     return model.ProcessPage(processes=processes, next=found[limit - 1][0] if len(found) > limit else None)
 
 
-def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
+async def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
     """A process as the API tells it. Raises NotFound."""
     process: Process | None = rows.process(node.db.read, pid)
     if process is None or process.subject is not subject:
@@ -165,5 +165,5 @@ def detail(node: Node, subject: Subject, pid: str) -> model.ProcessDetail:
         process=model.ProcessEntry.of(process, *rows.times(node.db.read, pid)),
         history=[model.HistoryStep.of(step) for step in rows.history(node.db.read, pid)],
         delivery=None if message is None else model.Delivery.of(message),
-        terms=None if offer is None else Terms.of(offer, "Offer"),
+        terms=None if offer is None else await asyncio.to_thread(Terms.of, offer, "Offer"),
     )

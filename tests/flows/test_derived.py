@@ -1,18 +1,24 @@
 """Onward sharing: what was made from agreed data is offered within what was agreed, while that holds."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
 from connector.dsp.terms import Kind, Role
-from connector.errors import InvalidFile, NotFound
+from connector.errors import InvalidFile, NotFound, Untrusted
 from connector.flows.catalog import query
 from connector.flows.publish import Dataset
+from connector.flows.transfer import read_address
+from connector.flows.uses import Asked
 from connector.node import Node
+from connector.peers.client import Answer
+from connector.store import courses
 from connector.store import processes as rows
 from tests.dataspace import Dataspace
 
@@ -134,6 +140,67 @@ async def test_what_is_passed_on_ends_with_what_it_was_made_from(tmp_path: Path,
         again = await third.transfers.request(ours.id)
         await space.settle(1.0)
         assert state(third, again.pid) == ("TERMINATED", ended)
+
+
+async def test_a_start_that_nobody_acknowledges_opens_nothing_after_the_end(tmp_path: Path) -> None:
+    """A token that the third node has, and says nothing of, is void when the first agreement is retired; so
+    is the one that would renew it."""
+    async with agreed(tmp_path) as (space, agreement):
+        _, second, third = space.nodes
+        await second.publisher.publish(derived(agreement, "short"))
+        terms = second.catalog.terms["short"].document("urn:x:derived")
+        await third.negotiations.request(second.participant, second.address, terms)
+        await space.settle(1.0)
+        (ours,) = rows.agreements(third.db.read, None, "", 10)
+        request, given = space.network.request, []
+
+        async def deaf(method: str, url: str, **more: Any) -> Answer:
+            if not url.endswith("/start"):
+                return await request(method, url, **more)
+            given.append(read_address(orjson.loads(more["body"])["dataAddress"]))
+            return Answer(503, {}, b"")
+
+        second.courier._transport = SimpleNamespace(request=deaf)  # type: ignore[assignment]
+        await third.transfers.request(ours.id)
+        await space.settle(1.0)
+        token, repair = f"Bearer {given[0].authorization}", Asked(purpose="repair")
+        assert await second.data.open(token, {}, repair)
+        await second.agreements.retire(agreement, "sold")
+        await space.settle(1.0)
+        with pytest.raises(Untrusted):
+            await second.data.open(token, {}, repair)
+        with pytest.raises(Untrusted):
+            await second.refresh(third.participant, str(given[0].refresh_token))
+
+
+async def test_an_end_that_comes_while_another_moment_is_acted_on_is_not_lost(tmp_path: Path) -> None:
+    """The first agreement is retired between the look at a moment of the second one and what is written."""
+    async with agreed(tmp_path) as (space, agreement):
+        _, second, third = space.nodes
+        await second.publisher.publish(derived(agreement, "short"))
+        terms = second.catalog.terms["short"].document("urn:x:derived")
+        await third.negotiations.request(second.participant, second.address, terms)
+        await space.settle(1.0)
+        (ours,) = rows.agreements(third.db.read, None, "", 10)
+        running = await third.transfers.request(ours.id)
+        await space.settle(1.0)
+        turned, retired = second.agreements._stops, []
+
+        def interrupted(*about: Any) -> Any:
+            found = turned(*about)
+            if not retired:
+                retired.append(
+                    asyncio.get_running_loop().create_task(second.agreements.retire(agreement, "x"))
+                )
+            return found
+
+        second.agreements._stops = interrupted  # type: ignore[method-assign]  # with something that comes after
+        key = (Role.PROVIDER, ours.id, third.participant)
+        await second.db.write(lambda tx: courses.look_again(tx, *key))
+        second.agreements.look()
+        await space.settle(DAY)
+        assert retired[0].done()
+        assert state(third, running.pid)[0] == "TERMINATED"
 
 
 def state(node: Node, pid: str) -> tuple[str | None, str | None]:

@@ -354,7 +354,7 @@ async def test_what_came_due_while_a_node_was_down(trade: Trade) -> None:
 @pytest.mark.parametrize("by", ["provider", "consumer"])
 async def test_either_side_retires_an_agreement(trade: Trade, by: str) -> None:
     """Its transfers end with the reason, on both sides; none begins again; what was to be done at its end is
-    due; and both know who retired it. Doing it again changes nothing."""
+    due; and both know who retired it. Doing it again is refused, and changes nothing."""
     pid = await trade.transfer()
     assert await trade.read(pid)
     side, other = (trade.provider, trade.consumer) if by == "provider" else (trade.consumer, trade.provider)
@@ -371,8 +371,12 @@ async def test_either_side_retires_an_agreement(trade: Trade, by: str) -> None:
     assert (trade.ours.state, trade.theirs.state) == ("due", "due")
     with pytest.raises(NotFound, match="in force"):
         await trade.consumer.node.transfers.request(trade.agreement)
-    assert await side.node.agreements.retire(trade.agreement, "again") == course._replace(next_moment=None)
-    assert (await other.node.agreements.retire(trade.agreement, "me too")).retired_by == side.did
+    with pytest.raises(
+        LocalProtocolError, match=r"retired by this node's operator at .*: the battery burned"
+    ):
+        await side.node.agreements.retire(trade.agreement, "again")
+    with pytest.raises(LocalProtocolError, match=f"retired by {side.did} at"):
+        await other.node.agreements.retire(trade.agreement, "me too")
     await trade.quiet()
     assert [note for note in trade.said(side) if "retired" in note] == [
         "retired by this node's operator: the battery burned"
