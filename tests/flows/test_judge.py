@@ -11,7 +11,7 @@ import yaml
 
 from connector.dsp.process import Process
 from connector.dsp.terms import Subject
-from connector.errors import InvalidFile, LocalProtocolError
+from connector.errors import InvalidFile, LocalProtocolError, NotFound
 from connector.odrl.authoring import load
 from connector.odrl.model import offer, to_document
 from connector.store import processes as rows
@@ -255,3 +255,41 @@ async def test_without_requirements_the_first_offer_is_asked_for(tmp_path: Path)
     }
     async with two(tmp_path, need=need) as space:
         assert await chosen(space) == "FINALIZED"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"review": "yes"}, "no `review` and no `data`"),
+        ({"offer": {"to": "everyone", "data": {"point": [1]}}}, "no `review` and no `data`"),
+        ({"offer": {"credential": "X"}}, "providers are not asked for credentials, such as X"),
+    ],
+)
+async def test_a_requirement_that_could_never_apply_is_an_error(
+    tmp_path: Path, more: dict[str, Any], said: str
+) -> None:
+    """Better no start than a node that takes the first offer although somebody wrote down what it needs."""
+    need = {"mine": {"offer": "everyone", "allow": "use", **more}}
+    with pytest.raises(InvalidFile, match=said):
+        async with two(tmp_path, need=need):
+            pass
+
+
+async def test_offers_without_a_name_are_none(tmp_path: Path) -> None:
+    """A peer's offer needs an id to be asked for; what has none, or is no object, is passed over."""
+    async with two(tmp_path) as space:
+        provider, consumer = space.nodes
+        peer = await consumer.peers.find(provider.participant)
+        dataset = await consumer.peers.dataset(peer, BATTERY["id"])
+        [offered] = dataset["hasPolicy"]
+
+        async def answered(*_: Any) -> dict[str, Any]:
+            return dataset
+
+        consumer.peers.dataset = answered  # type: ignore[method-assign]  # as another peer might answer
+        nameless = {name: value for name, value in offered.items() if name != "@id"}
+        dataset["hasPolicy"] = [nameless, "x", None, {**offered, "@id": 7}, offered]
+        assert [one["@id"] for one in await consumer.peers.offers(peer, BATTERY["id"])] == [offered["@id"]]
+        dataset["hasPolicy"] = nameless
+        with pytest.raises(NotFound, match="no offer for urn:x:battery that has an @id"):
+            await consumer.peers.offers(peer, BATTERY["id"])
