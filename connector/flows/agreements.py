@@ -176,7 +176,7 @@ class Agreements:
         ]
         if not started:
             raise LocalProtocolError(f"The agreement {agreement_id} is not in force: end its negotiation.")
-        agreement, course = started[0]
+        agreement, course = min(started, key=lambda pair: pair[1].state == "retired")
         if course.state == "retired":
             stays = "It stays so: the reason that was given now is not kept."
             raise LocalProtocolError(retirement.sentence(course), stays)

@@ -30,13 +30,14 @@ _LOOK_AGAIN = 1.0
 
 class Access(NamedTuple):
     """A request that was granted: what is served, and the facts by which. `use` is there where uses count,
-    `view` where the policy changes the data."""
+    `view` where the policy changes the data; `waits` where a duty falls due by it."""
 
     grant: Grant
     source: Source
     facts: Facts
     use: Use | None = None
     view: Projection | None = None
+    waits: bool = False
 
 
 ASKED = Asked()
@@ -96,9 +97,6 @@ class DataPlane:
                 self._uses.undo(grant.transfer, grant.pair, use)
             raise
         try:
-            if asked.reads and self._duties.of(grant.key).waits:
-                with self.running(access, lambda: None):  # who is refused meanwhile must not end its transfer
-                    await self._duties.used(*grant.key)
             # What ends access ends this request too, if it came in between.
             if self._grants.known.get(token) is not grant:
                 raise Untrusted("This token was made void a moment ago.")
@@ -133,7 +131,8 @@ class DataPlane:
             raise
         if not decision.permitted:
             raise self._denied(grant, decision, facts, about)
-        return Access(grant, source, facts, use, decision.view)
+        waits = asked.reads and self._duties.of(grant.key).waits
+        return Access(grant, source, facts, use, decision.view, waits)
 
     async def _decided(self, grant: Grant, use: Use | None, asked: Asked) -> tuple[Decision, Facts]:
         claims = NO_CLAIMS
@@ -145,6 +144,16 @@ class DataPlane:
                 raise
         facts = self._facts(grant, self._clock.now(), claims, asked, use)
         return grant.policy.decide(facts), facts
+
+    async def begins(self, access: Access) -> None:
+        """The first byte of what a duty waits for is about to go out.
+
+        :raises Untrusted: access ended meanwhile. Unavailable: it can't be kept.
+        """
+        with self.running(access, lambda: None):  # who is refused meanwhile must not end its transfer
+            await self._duties.used(*access.grant.key)
+        if not self._grants.holds(access.grant.transfer):
+            raise Untrusted("This token was made void a moment ago.")
 
     def withheld(self, access: Access, reasons: Sequence[str], about: Mapping[str, Any]) -> None:
         """What was granted is not served after all: that is no use, and a line of its own says why."""

@@ -144,6 +144,10 @@ class Grants:
         self.forget(transfer)
         return tokens
 
+    def holds(self, transfer: str) -> bool:
+        """Whether a token of the transfer is known."""
+        return transfer in self._by_transfer
+
     def forget(self, transfer: str) -> None:
         """Its tokens are looked up anew."""
         for token in self._by_transfer.pop(transfer, ()):

@@ -130,6 +130,8 @@ class Negotiation:
         earlier = rows.agreement(tx, process.role, str(agreement.id), process.participant)
         if earlier is not None and earlier.negotiation != process.pid:
             wrong.append(f"agreement.@id is that of another agreement between us, {agreement.id}.")
+        if any(a.participant != process.participant for a in rows.agreements_with_id(tx, str(agreement.id))):
+            wrong.append(f"agreement.@id is that of an agreement with another participant, {agreement.id}.")
         if wrong:
             raise RemoteProtocolError(*wrong)
         rows.save_agreement(

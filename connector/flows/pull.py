@@ -109,10 +109,13 @@ class Pull:
         policy = self._policies.of(agreement)
         agreed = _purposes(policy) if "purpose" in policy.needs else ()
         ours = str(agreement.document.get("assignee", ""))
-        facts = Facts(
-            self._clock.now(), ours, agreement.agreed, purpose=purpose or "", duties=settled(policy)
-        )
-        if agreed and not policy.possible(facts):
+        ours = str(agreement.document.get("assignee", ""))
+        facts = Facts(self._clock.now(), ours, agreement.agreed, duties=settled(policy))
+
+        def possible(purpose: str) -> bool:
+            return policy.possible(facts._replace(purpose=purpose))
+
+        if not possible(purpose or "") and any(map(possible, agreed)):
             said = "no purpose was declared" if purpose is None else f"declared was {purpose[:100]!r}"
             raise Denied(f"The data were agreed for {' or '.join(agreed)}; {said}: declare one of these.")
 

@@ -13,8 +13,11 @@ from connector.odrl.authoring import Authored
 from connector.odrl.compile import compile_policy
 from connector.odrl.decision import Reason
 from connector.odrl.facts import Facts
-from connector.odrl.model import Policy, offer, to_document
+from connector.odrl.model import Policy, offer, size, to_document
 from connector.odrl.subset import beyond
+
+_MOST, _LONG = 100, 200
+"""Offers that are looked at, and conditions of one: strangers make offers, also unasked."""
 
 
 class Requirements:
@@ -36,7 +39,7 @@ class Requirements:
         counter. Without requirements for this provider, the first offer as it is.
         """
         mine = self.of(provider, now)
-        for offered in offers if mine else ():
+        for offered in offers[:_MOST] if mine else ():
             try:
                 policy, _ = read(offered, "Offer")
             except RemoteProtocolError:  # of a kind that can't be read here, so it is not acceptable either
@@ -47,7 +50,9 @@ class Requirements:
 
 
 def lack(needed: Authored, offered: Policy) -> tuple[Reason, ...]:
-    """What of a requirement does not lie within an offer."""
+    """What of a requirement does not lie within an offer. One that is very long is not compared."""
+    if sum(map(size, offered.permission + offered.prohibition + offered.obligation)) > _LONG:
+        return (Reason("wider-terms", "", f"The offer has more than {_LONG} terms, too many to compare."),)
     return beyond(needed.contract, offered)
 
 

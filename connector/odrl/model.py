@@ -62,6 +62,7 @@ __all__ = [
 
 MAX_RULES = 100
 MAX_CONSTRAINTS = 1_000
+MAX_STRANGE = 200
 MAX_DEPTH = 8
 MAX_VALUES = 1_000
 MAX_TEXT = 2_048
@@ -99,8 +100,11 @@ def parse(document: Any, kind: Kind | None = None) -> Policy:
     if policy.kind == "Agreement" and (missing := [name for name, id_ in parties.items() if not id_]):
         raise RemoteProtocolError(f"{missing[0]}: an Agreement must have it.")
     rules = policy.permission + policy.prohibition + policy.obligation
-    if sum(map(_size, rules)) > MAX_CONSTRAINTS:
+    if sum(map(size, rules)) > MAX_CONSTRAINTS:
         raise RemoteProtocolError(f"The policy has more than {MAX_CONSTRAINTS} constraints and duties.")
+    if len(policy.profile) + len(policy.unread) + sum(map(_strange, rules)) > MAX_STRANGE:
+        what = "profiles and members of ODRL that this node does not evaluate"
+        raise RemoteProtocolError(f"The policy has more than {MAX_STRANGE} {what}.")
     return policy
 
 
@@ -403,10 +407,25 @@ def _value_document(value: Value) -> Any:
     return value
 
 
-def _size(rule: Rule) -> int:
+def _strange(rule: Rule) -> int:
+    """Members that are not evaluated, wherever they are in a rule."""
+
+    def count(constraints: Constraints) -> int:
+        return sum(
+            count(c.constraints) if isinstance(c, LogicalConstraint) else len(c.unread) for c in constraints
+        )
+
+    parts = [part.refinement for part in (rule.target, rule.assignee, rule.assigner) if part]
+    own = len(rule.unread) + count(rule.constraint) + count(rule.refinement) + sum(map(count, parts))
+    return own + sum(map(_strange, rule.duty + rule.remedy + rule.consequence))
+
+
+def size(rule: Rule) -> int:
+    """Constraints and duties of a rule, itself included, however deep."""
+
     def count(constraints: Constraints) -> int:
         return sum(1 + (count(c.constraints) if isinstance(c, LogicalConstraint) else 0) for c in constraints)
 
     parts = [part.refinement for part in (rule.target, rule.assignee, rule.assigner) if part]
-    size = 1 + count(rule.constraint) + count(rule.refinement) + sum(map(count, parts))
-    return size + sum(map(_size, rule.duty + rule.remedy + rule.consequence))
+    own = 1 + count(rule.constraint) + count(rule.refinement) + sum(map(count, parts))
+    return own + sum(map(size, rule.duty + rule.remedy + rule.consequence))

@@ -20,7 +20,7 @@ class Uses(NamedTuple):
 
     def one_less(self) -> "Uses":
         """Without one that is not the last."""
-        return Uses(self.number - 1, self.first, self.last)
+        return Uses(self.number - 1, self.first, self.last) if self.number > 1 else Uses()
 
 
 def of(connection: sqlite3.Connection, agreement: str, participant: str) -> Uses:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from aiohttp import hdrs, web
 from multidict import istr
 
-from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable
+from connector.errors import AnodeError, Denied, NotFound, RemoteProtocolError, Unavailable, Untrusted
 from connector.flows.data import Access
 from connector.flows.pull import PURPOSE
 from connector.flows.uses import Asked
@@ -86,7 +86,7 @@ async def data(request: web.Request) -> web.StreamResponse:
     sent = _Sent()
     try:
         if access.source.body is not None and len(access.source.body) <= _PIECE:
-            return _inline(request, access, access.source.body, sent)
+            return await _inline(request, access, access.source.body, sent)
         return await _answer(request, node, access, sent)
     except Exception as refused:
         if not sent.begun:
@@ -148,8 +148,10 @@ async def refresh(request: web.Request) -> web.Response:
     return json(body, headers={"Cache-Control": "no-store"})
 
 
-def _inline(request: web.Request, access: Access, body: bytes, sent: _Sent) -> web.Response:
+async def _inline(request: web.Request, access: Access, body: bytes, sent: _Sent) -> web.Response:
     status, headers, (start, stop) = _head(request, access, len(body), access.source.etag, sent)
+    if access.waits and status != 304:
+        await request.app[NODE].data.begins(access)
     sent.begun = sent.whole = True
     if status == 304:
         return web.Response(status=304, headers=headers)
@@ -162,6 +164,8 @@ async def _large(request: web.Request, access: Access, body: bytes, sent: _Sent)
     response = web.StreamResponse(status=status, headers=headers)
     if status != 304:
         response.content_length = stop - start
+        if access.waits:
+            await request.app[NODE].data.begins(access)
     sent.begun = True
     with breaking_off(request, response):
         await response.prepare(request)
@@ -187,6 +191,8 @@ async def _file(request: web.Request, access: Access, path: Path, sent: _Sent) -
             return web.Response(status=304, headers=headers)
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = stop - start
+        if access.waits:
+            await request.app[NODE].data.begins(access)
         sent.begun = True
         with breaking_off(request, response):
             await response.prepare(request)
@@ -258,6 +264,8 @@ async def _upstream(request: web.Request, node: Node, access: Access, sent: _Sen
             response.headers.update({n: stream.headers[n] for n in PASSED_ON if n in stream.headers})
             if source.media_type:
                 response.headers["Content-Type"] = source.media_type
+            if access.waits and stream.status != 304:
+                await node.data.begins(access)
             sent.begun = True
             with breaking_off(request, response):
                 await response.prepare(request)
@@ -266,7 +274,7 @@ async def _upstream(request: web.Request, node: Node, access: Access, sent: _Sen
                         await _write(response, chunk)
                 await response.write_eof()
                 sent.whole = True
-    except Denied:
+    except (Denied, Untrusted):
         raise
     except AnodeError as error:  # its address and troubles are its operator's business, not the peer's
         _log.warning("the source of %s can't be read: %s", access.grant.dataset, error)

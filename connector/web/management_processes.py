@@ -41,7 +41,8 @@ async def request_negotiation(node: Node, call: Call) -> model.ProcessDetail:
         offer = await node.peers.offer(peer, asked.dataset, asked.offer)
     else:
         offers = await node.peers.offers(peer, asked.dataset)
-        offer = node.requirements.choose(peer.participant, offers, node.clock.now())
+        choose = node.requirements.choose  # many and long ones take their time
+        offer = await asyncio.to_thread(choose, peer.participant, offers, node.clock.now())
     process = await node.negotiations.request(peer.participant, peer.address, offer)
     return await detail(node, Subject.NEGOTIATION, process.pid)
 

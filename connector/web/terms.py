@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from connector.errors import RemoteProtocolError
+from connector.odrl.conditions import visible
 from connector.odrl.explain import explain
 from connector.odrl.matrix import matrix
 from connector.odrl.model import Kind, parse
@@ -47,7 +48,9 @@ class Terms(Model):
             # As it would be asked for: `Peers.offer` takes what a catalog lists as an offer for one too.
             policy = parse({**document, "@type": kind}, kind)
             rows = matrix(policy)
-            terms = [Term(says=r.says, enforcement=r.enforcement, how=r.how, path=r.path) for r in rows]
+            terms = [
+                Term(says=r.says, enforcement=r.enforcement, how=r.how, path=visible(r.path)) for r in rows
+            ]
             return cls(id=name, readable=True, sentence=explain(policy), terms=terms)
         except RemoteProtocolError as wrong:
             why = str(wrong)

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,7 +14,7 @@ from connector.store import processes
 from connector.web.management_answers import Why
 from tests.enforcement.lab import another, clock, ended, lab, renewed, status, terms, use
 from tests.enforcement.test_uses import HOURLY, counted
-from tests.peer import PEER
+from tests.peer import PEER, Talk
 from tests.pull import Pull, agree, begin, dataset, drained, pull, state, upstream
 
 ONCE = use(("odrl:count", "lteq", "1"))
@@ -45,6 +46,21 @@ async def broken_off(data: Pull, **headers: str) -> str:
         response.close()
     await asyncio.sleep(0)
     return etag
+
+
+async def owing(node: Talk, permissions: list[dict[str, Any]]) -> Pull:
+    """A transfer of the large file, which is to be deleted seven days after its first use."""
+    first_use = terms(("odrl:event", "eq", "first-use"), ("odrl:delayPeriod", "lteq", "P7D"))
+    data = await pull(
+        node, "large", permissions, obligation=[{"action": "odrl:delete", "constraint": first_use}]
+    )
+    db, duties, agreed = node.node.db, node.node.duties, state(data).details["agreement"]
+    agreement = processes.agreement(db.read, Role.PROVIDER, agreed, PEER)
+    assert agreement is not None
+    policy = duties._policies.of(agreement)
+    await db.write(lambda tx: duties.begin(tx, agreement, policy, node.node.clock.now()))
+    duties.forget()
+    return data
 
 
 @pytest.mark.enforces(TIME_INTERVAL)
@@ -146,17 +162,9 @@ async def test_a_use_taken_back_starts_another_transfer(tmp_path: Path) -> None:
 async def test_the_last_use_goes_on_though_a_duty_waits_for_it(tmp_path: Path) -> None:
     """Between the count of the last use and its first byte a duty falls due; who is refused meanwhile does
     not end the transfer."""
-    first_use = terms(("odrl:event", "eq", "first-use"), ("odrl:delayPeriod", "lteq", "P7D"))
     async with lab(tmp_path) as node:
-        data = await pull(
-            node, "large", ONCE, obligation=[{"action": "odrl:delete", "constraint": first_use}]
-        )
-        duties, agreed = node.node.duties, state(data).details["agreement"]
-        agreement = processes.agreement(node.node.db.read, Role.PROVIDER, agreed, PEER)
-        assert agreement is not None
-        terms_of = duties._policies.of(agreement)
-        await node.node.db.write(lambda tx: duties.begin(tx, agreement, terms_of, node.node.clock.now()))
-        duties.forget()
+        data = await owing(node, ONCE)
+        duties = node.node.duties
         used = duties.used
 
         async def interrupted(*key: str) -> None:
@@ -168,6 +176,36 @@ async def test_the_last_use_goes_on_though_a_duty_waits_for_it(tmp_path: Path) -
             duties.used = used  # type: ignore[method-assign]
             got, broken = await drained(response)
         assert (response.status, len(got), broken) == (206, 32 << 20, False)
+
+
+async def test_what_is_not_served_makes_no_duty_due(tmp_path: Path) -> None:
+    """A head, a part beyond the end, a file that is gone: the first use is still to come; then it is due."""
+    async with lab(tmp_path) as node:
+        data = await owing(node, use())
+
+        def due() -> list[str]:
+            return [duty for (duty,) in node.node.db.read.execute("SELECT state FROM duties")]
+
+        large = tmp_path / "catalog" / "large.bin"
+        assert await status(data, "HEAD") == 200
+        assert await status(data, Range=f"bytes={1 << 30}-") == 416
+        large.rename(tmp_path / "away")
+        assert await status(data) == 404
+        assert due() == ["pending"]
+        (tmp_path / "away").rename(large)
+        assert await status(data, Range="bytes=0-9") == 206
+        assert due() == ["due"]
+
+
+@pytest.mark.enforces(TIME_INTERVAL)
+async def test_what_is_not_served_begins_no_pause(tmp_path: Path) -> None:
+    """Requests at once that come to nothing leave the hour as it was."""
+    async with lab(tmp_path) as node:
+        data = await pull(node, "record", [*HOURLY, *use(("odrl:purpose", "eq", "urn:x:p"))])
+        beyond = [status(data, Range=BEYOND, **PURPOSE) for _ in range(6)]
+        assert set(await asyncio.gather(*beyond)) == {416}
+        assert await status(data) == 200
+        assert await status(data) == 403
 
 
 async def test_why_a_transfer_ended_is_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.dsp.terms import Kind, Role
+from connector.dsp.terms import Kind, Role, Subject
 from connector.errors import InvalidFile, NotFound, Untrusted
 from connector.flows.catalog import query
 from connector.flows.publish import Dataset
@@ -201,6 +201,30 @@ async def test_an_end_that_comes_while_another_moment_is_acted_on_is_not_lost(tm
         await space.settle(DAY)
         assert retired[0].done()
         assert state(third, running.pid)[0] == "TERMINATED"
+
+
+async def test_an_agreement_takes_the_name_of_no_other(tmp_path: Path) -> None:
+    """A second provider that gives its agreement the id of the first one's is refused: what is passed on, and
+    what is retired, goes by that name."""
+    async with agreed(tmp_path) as (space, agreement):
+        _, second, third = space.nodes
+        conduct = third.exchange._conducts[Subject.NEGOTIATION]
+        fresh, agree = conduct._new_id, conduct._agree  # type: ignore[attr-defined]
+
+        def taken(*about: Any) -> Any:
+            conduct._new_id = lambda: agreement  # type: ignore[attr-defined]
+            try:
+                return agree(*about)
+            finally:
+                conduct._new_id = fresh  # type: ignore[attr-defined]
+
+        conduct._agree = taken  # type: ignore[attr-defined]
+        terms = third.catalog.terms["lease"].document(BATTERY["id"])
+        process = await second.negotiations.request(third.participant, third.address, terms)
+        await space.settle(60.0)
+        assert state(second, process.pid)[0] == "TERMINATED"
+        (only,) = rows.agreements(second.db.read, None, "", 10)
+        assert only.id == agreement
 
 
 def state(node: Node, pid: str) -> tuple[str | None, str | None]:

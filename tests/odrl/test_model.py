@@ -355,3 +355,28 @@ def test_no_document_crashes(value, where):
         return
     assert orjson.dumps(to_document(policy))
     assert digest(policy)
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        {"profile": [f"urn:x:{n}" for n in range(201)]},
+        {f"odrl:x{n}": 1 for n in range(201)},
+        {"permission": [{"action": "use", **{f"odrl:x{n}": 1 for n in range(201)}}]},
+        {
+            "permission": [
+                {
+                    "action": "use",
+                    "constraint": [
+                        {"leftOperand": "count", "operator": "eq", "rightOperand": "1", f"odrl:x{n}": 1}
+                        for n in range(201)
+                    ],
+                }
+            ]
+        },
+    ],
+)
+def test_what_is_not_evaluated_is_limited(many):
+    """Strangers may write anything, but not any amount of it: each is told with a reason."""
+    with pytest.raises(RemoteProtocolError, match="more than 200 profiles and members"):
+        parse({"@type": "Set", **many})
