@@ -240,6 +240,16 @@ ALL = "offer: everyone, allow: use"
         ),
         (f"{ALL}, when: [{{purpose: audit}}, {{purpose: [repair, sale]}}]", "no purpose meets this and"),
         (
+            f"{ALL}, when: [{{purpose: audit}}, "
+            "{odrl: {leftOperand: 'odrl:purpose', operator: neq, rightOperand: audit}}]",
+            "no purpose meets this and",
+        ),
+        (
+            f"{ALL}, when: [{{odrl: {{leftOperand: 'odrl:count', operator: lteq, rightOperand: '0'}}}}]",
+            "so no use is allowed",
+        ),
+        (f"{ALL}, never: [sell, distribute, sell]", "`sell` is forbidden twice"),
+        (
             "offer: {partners: 'did:web:a.example', when: [{participant: 'did:web:b.example'}]}, allow: use",
             "no participant meets this and the `participant` before",
         ),

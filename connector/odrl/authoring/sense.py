@@ -20,6 +20,7 @@ from connector.odrl.truth import Timeline
 from connector.odrl.vocabulary import (
     ANODE,
     ATTRIBUTE,
+    COUNT,
     CX,
     PARTICIPANT,
     PURPOSE,
@@ -32,6 +33,7 @@ from connector.odrl.vocabulary import (
 _DID = re.compile(r"did:[a-z0-9]+:\S+")
 _ONE_OF = {PURPOSE: "purpose", f"{CX}UsagePurpose": "purpose", PARTICIPANT: "participant"}
 """Operands of which a request has one value at a time."""
+_NO_USE = {("lt", "1"), ("lt", "0"), ("lteq", "0"), ("eq", "0")}
 
 
 def nonsense(policy: Policy, action: str) -> Iterator[tuple[object, str]]:
@@ -55,6 +57,9 @@ def nonsense(policy: Policy, action: str) -> Iterator[tuple[object, str]]:
         yield policy.permission[0], what
     for rule in dict.fromkeys(policy.permission):
         yield from _never(policy, rule)
+    for n, rule in enumerate(policy.prohibition):
+        if rule in policy.prohibition[:n]:
+            yield rule, f"`{action_name(rule.action)}` is forbidden twice: leave one out"
 
 
 def ended(policy: Policy, action: str) -> float | None:
@@ -103,11 +108,16 @@ def _apart(rule: Rule) -> Iterator[tuple[object, str]]:
     """Conditions that must hold at once, and have no value in common."""
     left: dict[str, frozenset[str]] = {}
     for part in flat(rule.constraint):
-        name = _ONE_OF.get(iri(part.left_operand)) if isinstance(part, Constraint) else None
-        if name is None or part.operator not in ("eq", "isAnyOf"):
+        if not isinstance(part, Constraint):
             continue
+        if iri(part.left_operand) == COUNT and (part.operator, *texts_of(part.right_operand)) in _NO_USE:
+            yield part, "the first use is number 1, so no use is allowed"
+        name = _ONE_OF.get(iri(part.left_operand))
         found = frozenset(map(plainly if name == "purpose" else str, texts_of(part.right_operand)))
-        left[name] = left.get(name, found) & found
+        if name is None or not (part.operator in ("eq", "isAnyOf") or name in left):
+            continue
+        within = part.operator in ("eq", "isAnyOf")
+        left[name] = left.get(name, found) & found if within else left[name] - found
         if not left[name]:
             yield part, f"no {name} meets this and the `{name}` before: put all that may be into one list"
 

@@ -97,7 +97,9 @@ def faults(kind: str, value: Any, *, evaluable: bool, at: Where = ()) -> Iterato
         for key, inner in value.items():
             here = (*at, key)
             name = key if key in members else short(key)
-            if name in members:
+            if inner is None:
+                yield here, f"`{key}` says nothing: give it a value, or leave it out"
+            elif name in members:
                 yield from faults(members[name], inner, evaluable=evaluable, at=here)
             elif kind == "policy" and name in _OF_NODE:
                 yield here, f"`{key}` can't stand here: your node sets it; leave it out"
