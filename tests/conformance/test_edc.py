@@ -57,13 +57,12 @@ def eclipse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edc.Connector]
 
 
 @asynccontextmanager
-async def anode(folder: Path) -> AsyncIterator[Running]:
+async def anode(folder: Path, offer: str = "partner") -> AsyncIterator[Running]:
     """A node that offers a file to EDC and another to someone else, and believes EDC's mock identity."""
     did = "did:web:anode.example"
     source = {"file": str(payload_file(folder)), "media_type": "application/octet-stream"}
     datasets = [
-        {"id": DATASET, "title": "Payload", "offers": ["partner"], "source": source},
-        {"id": f"{DATASET}-asked", "title": "Payload", "offers": ["asked"], "source": dict(source)},
+        {"id": DATASET, "title": "Payload", "offers": [offer], "source": source},
         {"id": f"{DATASET}-hidden", "title": "Payload", "offers": ["others"], "source": dict(source)},
     ]
     async with running(
@@ -243,10 +242,10 @@ async def test_either_declines_other_terms(eclipse: edc.Connector, tmp_path: Pat
 async def test_a_refusal_with_codes_ends_it_for_eclipse(eclipse: edc.Connector, tmp_path: Path) -> None:
     """Reasons that are objects, beside the sentences, do not stop EDC from taking a termination. It keeps the
     reason of none, plain text or not."""
-    async with anode(tmp_path / "node") as node:
+    async with anode(tmp_path / "node", "asked") as node:
         provider = seen_by(node)
-        offer = policy_of(await eclipse.dataset(provider, f"{DATASET}-asked"))
-        negotiation = await eclipse.negotiate(provider, f"{DATASET}-asked", offer)
+        offer = policy_of(await eclipse.dataset(provider, DATASET))
+        negotiation = await eclipse.negotiate(provider, DATASET, offer)
         await eclipse.until_negotiation(negotiation, "REQUESTED")
         mine = await until_ours(node, ours(node, Subject.NEGOTIATION, Role.PROVIDER), "REQUESTED")
         await node.node.negotiations.reject(mine.pid, "Ask us again in spring.")
