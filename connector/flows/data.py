@@ -109,14 +109,16 @@ class DataPlane:
     async def _granted(self, grant: Grant, use: Use | None, asked: Asked, about: Mapping[str, Any]) -> Access:
         """What is to be served, and counted if it is a use. Raises as `open`, with a line in the log."""
         try:
-            decision, facts = await self._decided(grant, use, asked)
+            claims = await self._claims(grant) if self._proofs_matter(grant) else NO_CLAIMS
+            decision, facts = self._decided(grant, claims, use, asked)
             if decision.permitted:
                 source = self._sources.of(grant.dataset)
                 if (view := decision.view) is not None:
                     asked_of = (grant.dataset, source, grant.agreement, grant.participant, view)
                     if (kept := self._views.kept(*asked_of)) is None:
                         source = await self._views.of(*asked_of)
-                        decision, facts = await self._decided(grant, use, asked)  # a source may be slow
+                        claims = await self._claims(grant) if self._proofs_matter(grant) else NO_CLAIMS
+                        decision, facts = self._decided(grant, claims, use, asked)  # a source may be slow
                     else:
                         source = kept
                     if decision.permitted and decision.view != view:
@@ -134,14 +136,14 @@ class DataPlane:
         waits = asked.reads and self._duties.of(grant.key).waits
         return Access(grant, source, facts, use, decision.view, waits)
 
-    async def _decided(self, grant: Grant, use: Use | None, asked: Asked) -> tuple[Decision, Facts]:
-        claims = NO_CLAIMS
-        if self._proofs_matter(grant):
-            try:
-                claims = await self._proved(grant)
-            except Denied as refused:  # another error: it can't be told now, and may go on later
-                self._stop(grant, str(refused))
-                raise
+    async def _claims(self, grant: Grant) -> Claims:
+        try:
+            return await self._proved(grant)
+        except Denied as refused:  # another error: it can't be told now, and may go on later
+            self._stop(grant, str(refused))
+            raise
+
+    def _decided(self, grant: Grant, claims: Claims, use: Use | None, asked: Asked) -> tuple[Decision, Facts]:
         facts = self._facts(grant, self._clock.now(), claims, asked, use)
         return grant.policy.decide(facts), facts
 

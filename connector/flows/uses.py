@@ -7,10 +7,10 @@ download that broke off: a range request of the same transfer, for the same vers
 byte than the one before began with, while that one did not come to its end. Which ones broke off is kept in
 memory only: after a restart going on counts anew.
 
-Where no limit in the policy is near, `AHEAD` uses are counted on disk at once, which makes a use cheap. A
-node that stops puts the true number there; after a crash those count as used: at most a hundredth of the way
-to the next limit, so nothing turns by it. Near a limit, or where the time of the last use matters, each is
-written.
+Far from a number that the policy names, some uses are counted on disk at once, which makes a use cheap: a
+hundredth of the way to that number, `AHEAD` at most. A node that stops puts the true number there; after a
+crash those count as used, and nothing turns by it. Near such a number, or where the time of the last use
+matters, each is written.
 """
 
 import logging
@@ -29,8 +29,8 @@ from connector.store.uses import Uses
 
 _log = logging.getLogger(__name__)
 
-AHEAD = 1024
-_FAR = 100 * AHEAD
+AHEAD = 4096
+_SHARE = 100
 _KEPT = 100_000
 """Agreements of which some uses are counted ahead, at most."""
 _BROKEN = 10_000
@@ -45,9 +45,11 @@ class Counting(NamedTuple):
     limits: tuple[int, ...]
     pauses: bool
 
-    def far(self, number: int) -> bool:
-        """Whether nothing that depends on the number turns soon."""
-        return not self.pauses and all(limit < number or limit > number + _FAR for limit in self.limits)
+    def ahead(self, number: int) -> int:
+        """How many more may be counted before they are made: so few that nothing turns by them."""
+        if self.pauses:
+            return 0
+        return min((AHEAD, *((limit - number) // _SHARE for limit in self.limits if limit >= number)))
 
 
 def counting(policy: Compiled) -> Counting | None:
@@ -90,12 +92,13 @@ class _Broken(NamedTuple):
 
 
 class _Tally:
-    """The uses of an agreement: those granted, and how many are counted on disk."""
+    """The uses of an agreement: those granted, and how many are counted on disk. When `half` of what is ahead
+    is left, one request writes for those to come."""
 
-    __slots__ = ("kept", "uses")
+    __slots__ = ("half", "kept", "uses")
 
     def __init__(self, uses: Uses) -> None:
-        self.uses, self.kept = uses, uses.number
+        self.uses, self.kept, self.half = uses, uses.number, -1
 
 
 class Counter:
@@ -135,8 +138,9 @@ class Counter:
         after = tally.uses = before.one_more(facts.now)
         use = Use(before, after=after)
         left = tally.kept - after.number
-        if left < 0 or left == AHEAD // 2 or counting.pauses:  # half way one request writes for those to come
-            ahead = AHEAD if len(self._tallies) < _KEPT and counting.far(after.number) else 0
+        if left < 0 or left == tally.half or counting.pauses:
+            ahead = counting.ahead(after.number) if len(self._tallies) < _KEPT else 0
+            tally.half = ahead // 2
             try:
                 await self._keep(key, tally, Uses(after.number + ahead, after.first, after.last))
             except BaseException:

@@ -71,7 +71,7 @@ async def test_many_uses_are_counted_ahead(db: Database) -> None:
     for number in range(1, 2 * AHEAD + 1):
         assert await use(counter, terms)
         assert number <= on_disk(db).number <= number + AHEAD
-    assert len(writes) <= 5
+    assert len(writes) <= 8
     await counter.close()
     assert on_disk(db) == Uses(2 * AHEAD, NOW, NOW)
 
@@ -155,21 +155,21 @@ async def test_a_pause_is_kept_whatever_is_taken_back(db: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "used", "far"),
+    ("limits", "used", "ahead"),
     [
-        ((), 0, True),
-        ((200,), 0, False),
-        ((200,), 200, False),
-        ((200,), 201, True),
-        ((101 * AHEAD,), 0, True),
-        ((100 * AHEAD,), 0, False),
-        ((3, 105 * AHEAD), 4, True),
+        ((), 0, AHEAD),
+        ((99,), 0, 0),
+        ((200,), 0, 2),
+        ((200,), 200, 0),
+        ((200,), 201, AHEAD),
+        ((3, 10_000), 4, 99),
+        ((1_000_000,), 0, AHEAD),
     ],
 )
-def test_ahead_only_where_nothing_turns(limits: tuple[int, ...], used: int, far: bool) -> None:
-    """Whatever the operator: between here and a hundred times as many there is no number that counts."""
-    assert Counting(policy(FEW), limits, pauses=False).far(used) is far
-    assert not Counting(policy(FEW), limits, pauses=True).far(used)
+def test_ahead_only_where_nothing_turns(limits: tuple[int, ...], used: int, ahead: int) -> None:
+    """Whatever the operator: a hundredth of the way to the next number that counts."""
+    assert Counting(policy(FEW), limits, pauses=False).ahead(used) == ahead
+    assert Counting(policy(FEW), limits, pauses=True).ahead(used) == 0
 
 
 async def test_more_agreements_than_memory_keeps(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ async def test_no_use_too_many_whatever_happens(
     """Requests at once, a disk that refuses, uses taken back, agreements beyond memory, deaths and stops: the
     disk is never behind what was served, and no more is served than was agreed."""
     dice = random.Random(seed)
-    for name, value in (("AHEAD", 8), ("_FAR", 40), ("_KEPT", dice.choice([1, 2, 1000]))):
+    for name, value in (("AHEAD", 8), ("_SHARE", 5), ("_KEPT", dice.choice([1, 2, 1000]))):
         monkeypatch.setattr(f"connector.flows.uses.{name}", value)
     limit = dice.choice([3, 60, 200])
     terms = policy(limit)
