@@ -1,7 +1,7 @@
 """`anode duty …` and `anode agreement retire`: what agreements oblige to, and their end before their time."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +28,13 @@ def list_duties(
     asked: dict[str, Any] = {"limit": limit, **({"state": state} if state else {})}
     page = Api.of(common).get("/duties", **asked)
     found = page["duties"]
+    text = table(found) if found else "no duties"
+    output.show(common, found, text + output.more(page, limit))
+    return output.OK
+
+
+def table(duties: Sequence[Mapping[str, Any]]) -> str:
+    """Duties as a table: whose, what, until when."""
     rows = [
         (
             d["id"],
@@ -36,11 +43,9 @@ def list_duties(
             d["says"],
             timeline.moment(d["due"]) if d.get("due") else "",
         )
-        for d in found
+        for d in duties
     ]
-    text = output.table(rows, "duty", "state", "by", "to", "until") if rows else "no duties"
-    output.show(common, found, text + output.more(page, limit))
-    return output.OK
+    return output.table(rows, "duty", "state", "by", "to", "until")
 
 
 def show(duty: Id, *, common: Common = COMMON) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from connector.cli import output, timeline
+from connector.cli import duty, output, timeline
 from connector.cli.api import Api, Told, path_of
 from connector.cli.output import COMMON, Common
 from connector.cli.processes import describe
@@ -62,17 +62,7 @@ def _node(found: Mapping[str, Any], page: str) -> str:
         ]
         lines.append(output.table(waiting, "pid", "peer", "dataset", "until"))
     if owed:
-        rows = [
-            (
-                d["id"],
-                d["state"],
-                "this node" if d["ours"] else d["participant"],
-                d["says"],
-                timeline.moment(d["due"]) if d.get("due") else "",
-            )
-            for d in owed
-        ]
-        lines.append(output.table(rows, "duty", "state", "by", "to", "until"))
+        lines.append(duty.table(owed))
     if waiting := found["deliveries"]:
         lines += ["", "on their way:"]
         rows = [

@@ -132,6 +132,8 @@ class DataPlane:
             self._refused(grant, refused, about)
             raise
         if not decision.permitted:
+            if use is not None:  # before the look whether anything may still be asked for
+                self._uses.undo(grant.transfer, grant.pair, use)
             raise self._denied(grant, decision, facts, about)
         waits = asked.reads and self._duties.of(grant.key).waits
         return Access(grant, source, facts, use, decision.view, waits)

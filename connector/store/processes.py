@@ -100,12 +100,6 @@ def times(connection: sqlite3.Connection, pid: str) -> tuple[float, float]:
     return row[0], row[1]
 
 
-def active_transfers(connection: sqlite3.Connection) -> list[Process]:
-    """Transfers in which data may flow now, as provider: started, or our start is on its way."""
-    where = "subject = 'transfer' AND role = 'PROVIDER' AND (state = 'STARTED' OR pending = 'start')"
-    return [_process(row) for row in connection.execute(_SELECT + where)]
-
-
 def awaiting_review(connection: sqlite3.Connection) -> list[Process]:
     """Negotiations in which our operator is to decide, as provider."""
     where = (

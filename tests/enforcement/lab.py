@@ -61,6 +61,18 @@ async def answers(data: Pull, **headers: str) -> set[int]:
     }
 
 
+async def broken_off(data: Pull, **headers: str) -> str:
+    """Begin to read and go away; the version that was read."""
+    async with data.get(**headers) as response:
+        assert response.status == 200
+        etag = response.headers["ETag"]
+        await response.content.readexactly(1000)
+        response.close()
+    while data.node.node.data._running:  # noqa: ASYNC110  # nothing tells when the node has noticed
+        await asyncio.sleep(0)
+    return etag
+
+
 async def renewed(data: Pull) -> Pull:
     """The same transfer with new tokens."""
     answered, new = await data.refresh()

@@ -12,7 +12,7 @@ from connector.flows.uses import Counter
 from connector.odrl.vocabulary import ANODE, COUNT, TIME_INTERVAL
 from connector.store import processes
 from connector.web.management_answers import Why
-from tests.enforcement.lab import another, clock, ended, lab, renewed, status, terms, use
+from tests.enforcement.lab import another, broken_off, clock, ended, lab, renewed, status, terms, use
 from tests.enforcement.test_uses import HOURLY, counted
 from tests.peer import PEER, Talk
 from tests.pull import Pull, agree, begin, dataset, drained, pull, state, upstream
@@ -35,17 +35,6 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(_: Counter) -> None: ...
 
     monkeypatch.setattr(Counter, "close", nothing)
-
-
-async def broken_off(data: Pull, **headers: str) -> str:
-    """Begin to read and go away; the version that was read."""
-    async with data.get(**headers) as response:
-        assert response.status == 200
-        etag = response.headers["ETag"]
-        await response.content.readexactly(1000)
-        response.close()
-    await asyncio.sleep(0)
-    return etag
 
 
 async def owing(node: Talk, permissions: list[dict[str, Any]]) -> Pull:
@@ -116,6 +105,8 @@ async def test_the_rest_is_there_after_a_refusal(tmp_path: Path) -> None:
         data = await pull(node, "large", use(("odrl:count", "lteq", "1"), ("odrl:purpose", "eq", "urn:x:p")))
         rest = {"Range": f"bytes={(1 << 30) - 10}-", "If-Range": await broken_off(data, **PURPOSE)}
         assert await status(data, **rest) == 403
+        await asyncio.gather(*node.node.tasks.running)
+        assert state(data).state == "STARTED"
         assert await status(data, **rest, **PURPOSE) == 206
 
 

@@ -8,7 +8,7 @@ import pytest
 from connector.errors import Denied
 from connector.odrl.vocabulary import ANODE, COUNT, TIME_INTERVAL
 from connector.store import uses
-from tests.enforcement.lab import another, clock, ended, lab, nothing_starts, renewed, status, use
+from tests.enforcement.lab import another, broken_off, clock, ended, lab, nothing_starts, renewed, status, use
 from tests.peer import PEER
 from tests.pull import Pull, agree, begin, dataset, drained, full_disk, pull, state
 
@@ -84,11 +84,7 @@ async def test_going_on_is_part_of_its_use(tmp_path: Path) -> None:
     at a time; nothing else opens, and what is written down says so."""
     async with lab(tmp_path) as node:
         data = await pull(node, "large", use(("odrl:count", "lteq", "1")))
-        async with data.get() as response:
-            etag = response.headers["ETag"]
-            await response.content.readexactly(1000)
-            response.close()
-        await asyncio.sleep(0)
+        etag = await broken_off(data)
         for headers in (
             {},
             {"Range": "bytes=1000-"},
@@ -112,11 +108,7 @@ async def test_a_new_version_is_a_new_use(tmp_path: Path) -> None:
     """What changed since a download broke off is not its rest."""
     async with lab(tmp_path) as node:
         data = await pull(node, "large", use(("odrl:count", "lteq", "1")))
-        async with data.get() as response:
-            etag = response.headers["ETag"]
-            await response.content.readexactly(1000)
-            response.close()
-        await asyncio.sleep(0)
+        etag = await broken_off(data)
         (tmp_path / "catalog" / "large.bin").write_bytes(b"new and secret")
         assert await status(data, Range="bytes=1-", **{"If-Range": etag}) == 403
 
@@ -197,11 +189,7 @@ async def test_a_refused_rest_opens_no_other_version(tmp_path: Path) -> None:
     """Who asked for the rest of an old version, and was refused, has not begun to read the new one."""
     async with lab(tmp_path) as node:
         data = await pull(node, "large", use(("odrl:count", "lteq", "1")))
-        async with data.get() as response:
-            old = response.headers["ETag"]
-            await response.content.readexactly(1000)
-            response.close()
-        await asyncio.sleep(0)
+        old = await broken_off(data)
         large = tmp_path / "catalog" / "large.bin"
         large.write_bytes(b"new and secret")
         found = large.stat()

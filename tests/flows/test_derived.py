@@ -20,6 +20,7 @@ from connector.node import Node
 from connector.peers.client import Answer
 from connector.store import courses
 from connector.store import processes as rows
+from connector.store.processes import Agreement
 from tests.dataspace import Dataspace
 
 DAY = 86_400.0
@@ -55,6 +56,17 @@ def derived(agreement: str, offer: str) -> Dataset:
     """A dataset made from an agreement's data."""
     made: dict[str, Any] = {"id": "urn:x:derived", "title": "Derived", "source": {"inline": 2}}
     return Dataset.model_validate({**made, "offers": [offer], "derived_from": agreement})
+
+
+async def passed_on(space: Dataspace, agreement: str) -> Agreement:
+    """What the third node agreed with the second, about what that one made of the first one's data."""
+    _, second, third = space.nodes
+    await second.publisher.publish(derived(agreement, "short"))
+    terms = second.catalog.terms["short"].document("urn:x:derived")
+    await third.negotiations.request(second.participant, second.address, terms)
+    await space.settle(1.0)
+    (ours,) = rows.agreements(third.db.read, None, "", 10)
+    return ours
 
 
 async def test_only_what_was_agreed_can_be_passed_on(tmp_path: Path) -> None:
@@ -124,12 +136,8 @@ async def test_what_is_passed_on_ends_with_what_it_was_made_from(tmp_path: Path,
     """When either side retires the agreement with the first node, the transfers of the third end
     with the reason, and no new one goes on, though its own agreement lasts longer."""
     async with agreed(tmp_path) as (space, agreement):
-        _, second, third = space.nodes
-        await second.publisher.publish(derived(agreement, "short"))
-        terms = second.catalog.terms["short"].document("urn:x:derived")
-        await third.negotiations.request(second.participant, second.address, terms)
-        await space.settle(1.0)
-        (ours,) = rows.agreements(third.db.read, None, "", 10)
+        third = space.nodes[2]
+        ours = await passed_on(space, agreement)
         running = await third.transfers.request(ours.id)
         await space.settle(1.0)
         assert state(third, running.pid) == ("STARTED", None)
@@ -147,11 +155,7 @@ async def test_a_start_that_nobody_acknowledges_opens_nothing_after_the_end(tmp_
     is the one that would renew it."""
     async with agreed(tmp_path) as (space, agreement):
         _, second, third = space.nodes
-        await second.publisher.publish(derived(agreement, "short"))
-        terms = second.catalog.terms["short"].document("urn:x:derived")
-        await third.negotiations.request(second.participant, second.address, terms)
-        await space.settle(1.0)
-        (ours,) = rows.agreements(third.db.read, None, "", 10)
+        ours = await passed_on(space, agreement)
         request, given = space.network.request, []
 
         async def deaf(method: str, url: str, **more: Any) -> Answer:
@@ -177,11 +181,7 @@ async def test_an_end_that_comes_while_another_moment_is_acted_on_is_not_lost(tm
     """The first agreement is retired between the look at a moment of the second one and what is written."""
     async with agreed(tmp_path) as (space, agreement):
         _, second, third = space.nodes
-        await second.publisher.publish(derived(agreement, "short"))
-        terms = second.catalog.terms["short"].document("urn:x:derived")
-        await third.negotiations.request(second.participant, second.address, terms)
-        await space.settle(1.0)
-        (ours,) = rows.agreements(third.db.read, None, "", 10)
+        ours = await passed_on(space, agreement)
         running = await third.transfers.request(ours.id)
         await space.settle(1.0)
         turned, retired = second.agreements._stops, []

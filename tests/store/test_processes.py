@@ -150,7 +150,6 @@ def test_pages_are_newest_first_and_history_oldest_first(tx: sqlite3.Connection)
     assert [row[3].pid for row in second] == ["2", "1", "0"]
     assert second[-1][1:3] == (0.0, 9.0), "created, changed"
     assert [s.kind for s in rows.history(tx, "0")] == ["request", "start"]
-    assert [p.pid for p in rows.active_transfers(tx)] == ["0"]
     assert rows.counts(tx)["transfer"] == {"NEW": 4, "STARTED": 1}
 
 
